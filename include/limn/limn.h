@@ -1,0 +1,11 @@
+/*
+ * limn/limn.h - the whole public API of liblimn. (Figures are a second library: limn/plot.h.)
+ */
+#ifndef LIMN_LIMN_H
+#define LIMN_LIMN_H
+
+#include <limn/base.h>
+#include <limn/io.h>
+#include <limn/tensor.h>
+
+#endif

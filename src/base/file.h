@@ -1,0 +1,28 @@
+/*
+ * file.h - inside the library: whole files as read-only memory.
+ */
+#ifndef LIMN_SRC_BASE_FILE_H
+#define LIMN_SRC_BASE_FILE_H
+
+#include <limn/base.h>
+
+/*
+ * A file mapped read only. An empty file has data != NULL and size 0. What is not a regular file
+ * (a pipe) is read into memory instead. The bytes are valid until limn_file_close.
+ */
+typedef struct limn_file {
+  const unsigned char *data;
+  size_t size;
+  bool is_mapped;
+} limn_file;
+
+/* LIMN_ERROR_NOT_FOUND when there is no such file, LIMN_ERROR_IO otherwise; the text has the path.
+ */
+limn_status limn_file_open(const char *path, limn_file *out, limn_error *err);
+void limn_file_close(limn_file *f);
+bool limn_path_exists(const char *path);
+bool limn_path_is_folder(const char *path);
+/* "folder/name" from limn_alloc; NULL without memory. */
+char *limn_path_join(const char *folder, const char *name);
+
+#endif

@@ -1,0 +1,127 @@
+/*
+ * pool.c - a fixed team of threads that sleep while there is nothing to do.
+ *
+ * limn_pool_run raises a generation number under the lock and wakes the team; every member, the
+ * caller too, then takes the next index from a shared counter until none is left. A worker that
+ * waits sleeps on a condition: on shared processors a thread that spins takes the time that the
+ * others need.
+ */
+#include "base/memory.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#define MAX_THREADS 1024
+
+struct limn_pool {
+  int n_threads;
+  int n_workers; /* started, without the caller */
+  pthread_t *workers;
+  pthread_mutex_t lock;
+  pthread_cond_t work, done;
+  uint64_t generation;
+  int n_busy;
+  bool is_closing;
+  void (*task)(void *user, size_t i);
+  void *user;
+  size_t n_tasks;
+  atomic_size_t next;
+};
+
+static void take_tasks(limn_pool *pool) {
+  for (;;) {
+    size_t i = atomic_fetch_add_explicit(&pool->next, 1, memory_order_relaxed);
+    if (i >= pool->n_tasks) return;
+    pool->task(pool->user, i);
+  }
+}
+
+static void *work(void *argument) {
+  limn_pool *pool = argument;
+  uint64_t seen = 0;
+  pthread_mutex_lock(&pool->lock);
+  for (;;) {
+    while (pool->generation == seen && !pool->is_closing)
+      pthread_cond_wait(&pool->work, &pool->lock);
+    if (pool->is_closing) break;
+    seen = pool->generation;
+    pthread_mutex_unlock(&pool->lock);
+    take_tasks(pool);
+    pthread_mutex_lock(&pool->lock);
+    if (--pool->n_busy == 0) pthread_cond_signal(&pool->done);
+  }
+  pthread_mutex_unlock(&pool->lock);
+  return NULL;
+}
+
+limn_status limn_pool_new(int n_threads, limn_pool **out, limn_error *err) {
+  *out = NULL;
+  if (n_threads == 0) n_threads = limn_default_threads();
+  if (n_threads < 1 || n_threads > MAX_THREADS)
+    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                          "%d threads asked for, expected 1 to %d", n_threads, MAX_THREADS);
+  limn_pool *pool = limn_alloc_zeroed(1, sizeof *pool);
+  pthread_t *workers = limn_alloc_zeroed((size_t)n_threads, sizeof *workers);
+  if (!pool || !workers) {
+    limn_free(pool);
+    limn_free(workers);
+    return limn_out_of_memory(err, "a team of threads");
+  }
+  pool->n_threads = n_threads;
+  pool->workers = workers;
+  pthread_mutex_init(&pool->lock, NULL);
+  pthread_cond_init(&pool->work, NULL);
+  pthread_cond_init(&pool->done, NULL);
+  while (pool->n_workers < n_threads - 1) {
+    if (pthread_create(&workers[pool->n_workers], NULL, work, pool) != 0) {
+      int started = pool->n_workers + 1;
+      limn_pool_free(pool);
+      return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET,
+                            "the system gave %d threads, %d were asked for", started, n_threads);
+    }
+    pool->n_workers++;
+  }
+  *out = pool;
+  return LIMN_OK;
+}
+
+void limn_pool_free(limn_pool *pool) {
+  if (!pool) return;
+  pthread_mutex_lock(&pool->lock);
+  pool->is_closing = true;
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->lock);
+  for (int i = 0; i < pool->n_workers; i++)
+    pthread_join(pool->workers[i], NULL);
+  pthread_cond_destroy(&pool->done);
+  pthread_cond_destroy(&pool->work);
+  pthread_mutex_destroy(&pool->lock);
+  limn_free(pool->workers);
+  limn_free(pool);
+}
+
+int limn_pool_size(const limn_pool *pool) {
+  return pool ? pool->n_threads : 1;
+}
+
+void limn_pool_run(limn_pool *pool, size_t n, void (*task)(void *user, size_t i), void *user) {
+  if (!pool || pool->n_workers == 0 || n <= 1) {
+    for (size_t i = 0; i < n; i++)
+      task(user, i);
+    return;
+  }
+  pthread_mutex_lock(&pool->lock);
+  pool->task = task;
+  pool->user = user;
+  pool->n_tasks = n;
+  atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
+  pool->n_busy = pool->n_workers;
+  pool->generation++;
+  pthread_cond_broadcast(&pool->work);
+  pthread_mutex_unlock(&pool->lock);
+  take_tasks(pool);
+  pthread_mutex_lock(&pool->lock);
+  while (pool->n_busy > 0)
+    pthread_cond_wait(&pool->done, &pool->lock);
+  pthread_mutex_unlock(&pool->lock);
+}
