@@ -6,6 +6,8 @@
 
 #include <limn/base.h>
 #include <limn/io.h>
+#include <limn/model.h>
+#include <limn/session.h>
 #include <limn/tensor.h>
 
 #endif

@@ -1,0 +1,152 @@
+/*
+ * limn/model.h - a model from a folder: its configuration, its weights, and the names of its steps.
+ *
+ * A model is immutable once open and may be shared between threads and sessions. Its weights are
+ * views into the mapped file and copies packed for the kernels.
+ */
+#ifndef LIMN_MODEL_H
+#define LIMN_MODEL_H
+
+#include <limn/base.h>
+#include <limn/tensor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- the model ------------------------------------------------------------------------------- */
+
+typedef enum limn_activation {
+  LIMN_ACTIVATION_RELU,
+  LIMN_ACTIVATION_GELU_TANH, /* Hugging Face's "gelu_new", "gelu_pytorch_tanh" */
+  LIMN_ACTIVATION_GELU_ERF,  /* "gelu" */
+  LIMN_ACTIVATION_QUICK_GELU,
+  LIMN_ACTIVATION_SILU
+} limn_activation;
+
+/* The name in a Hugging Face config: "gelu_new" ... Static storage. */
+LIMN_API const char *limn_activation_name(limn_activation activation);
+
+typedef struct limn_config {
+  const char *family; /* "gpt2" */
+  int n_layer;
+  int n_head;
+  int d_model;
+  int d_head; /* d_model / n_head */
+  int d_mlp;
+  int n_ctx; /* positions in the context window */
+  int vocab_size;
+  limn_activation activation;
+  float layer_norm_eps;
+  bool is_tied;         /* the unembedding is the embedding's weight */
+  int32_t bos_token_id; /* -1 for none */
+  int32_t eos_token_id; /* -1 for none */
+  limn_dtype dtype;     /* as the embedding is stored */
+} limn_config;
+
+typedef struct limn_model limn_model;
+
+/*
+ * Opens a Hugging Face folder: config.json and model.safetensors, or shards with an index. `pool`
+ * (or NULL) helps to load and is not kept. Fails naming the file and the tensor or key: NOT_FOUND,
+ * IO, FORMAT, SHAPE, UNSUPPORTED (a family, number format or setting that would change the
+ * mathematics), MEMORY.
+ */
+LIMN_API limn_status limn_model_open(const char *folder, limn_pool *pool, limn_model **out,
+                                     limn_error *err);
+LIMN_API void limn_model_close(limn_model *model);
+
+LIMN_API const limn_config *limn_model_config(const limn_model *model);
+/* The folder as given to limn_model_open. */
+LIMN_API const char *limn_model_path(const limn_model *model);
+/* The number of trained numbers; a tied unembedding counts once. */
+LIMN_API int64_t limn_model_n_parameters(const limn_model *model);
+
+/* Bytes of weights in the mapped file, and of copies on the heap. */
+LIMN_API size_t limn_model_mapped_size(const limn_model *model);
+LIMN_API size_t limn_model_packed_size(const limn_model *model);
+
+/*
+ * The tensor of this name as the file stores it, without the prefix "transformer.":
+ * "h.0.attn.c_attn.weight". Valid until the model is closed. NOT_FOUND names the nearest.
+ */
+LIMN_API limn_status limn_model_weight(const limn_model *model, const char *name, limn_stored *out,
+                                       limn_error *err);
+
+/*
+ * The direction in the residual stream that token `id` reads: its column of the unembedding W_U.
+ * out (d_model). RANGE for an id outside the vocabulary.
+ */
+LIMN_API limn_status limn_model_unembedding(const limn_model *model, int32_t id, float *out,
+                                            limn_error *err);
+
+/* The final layer norm's weight and bias, (d_model) each. Valid until the model is closed. */
+LIMN_API const float *limn_model_final_norm_weight(const limn_model *model);
+LIMN_API const float *limn_model_final_norm_bias(const limn_model *model);
+
+/*
+ * Final norm and unembedding of n rows of a residual stream: the model's own last step, which the
+ * logit lens applies to any layer. residual (n, d_model), logits (n, vocab_size). MEMORY.
+ */
+LIMN_API limn_status limn_model_unembed(const limn_model *model, limn_pool *pool,
+                                        const float *residual, int64_t n, float *logits,
+                                        limn_error *err);
+
+/* ---- the steps and their names ------------------------------------------------------------------
+ */
+
+/*
+ * One named step of the forward pass, as declared once in the table that the engine runs by. Names
+ * are TransformerLens's hook points; "{i}" stands for the layer.
+ */
+typedef struct limn_hook_point {
+  const char *name;      /* "blocks.{i}.attn.hook_pattern" */
+  const char *shape;     /* "n_head, query, key" */
+  const char *formula;   /* "softmax(hook_attn_scores) over key" */
+  const char *made_from; /* the points it is computed from: "hook_attn_scores" */
+  const char *meaning;   /* one sentence */
+  const char *aliases;   /* other names, separated by spaces; "" for none */
+  bool is_per_layer;
+  bool is_on_request; /* matched by a pattern only where its last part is spelled out */
+} limn_hook_point;
+
+/* A step in a layer; layer is -1 where the point is not per layer. */
+typedef struct limn_hook {
+  const limn_hook_point *point;
+  int layer;
+} limn_hook;
+
+#define LIMN_HOOK_NAME_SIZE 64
+
+/* The points of this model, in the order in which the forward pass reaches them. */
+LIMN_API size_t limn_hook_point_count(const limn_model *model);
+LIMN_API const limn_hook_point *limn_hook_point_at(const limn_model *model, size_t i);
+
+/* "blocks.3.attn.hook_pattern" into `out`. Returns `out`. */
+LIMN_API char *limn_hook_name(limn_hook hook, char out[LIMN_HOOK_NAME_SIZE]);
+
+/*
+ * The hook of this name: exact ("blocks.3.attn.hook_pattern"), an alias ("blocks.3.hook_in"), or
+ * TransformerLens's shorthand ("pattern3", "k6", "scale4ln1", "pre5"). NOT_FOUND suggests the
+ * nearest name; RANGE for a layer that the model does not have.
+ */
+LIMN_API limn_status limn_hook_find(const limn_model *model, const char *name, limn_hook *out,
+                                    limn_error *err);
+
+/*
+ * All hooks that match a comma-separated list of names and globs, in the order of the forward pass,
+ * each once. In a glob `*` matches any characters, dots too, and `?` one. A glob matches a point
+ * on request only where the last part of its name is spelled out ("blocks.*.attn.hook_result").
+ * *hooks comes from limn_alloc and is the caller's. NOT_FOUND names the item that matches nothing.
+ */
+LIMN_API limn_status limn_hook_match(const limn_model *model, const char *patterns,
+                                     limn_hook **hooks, size_t *n, limn_error *err);
+
+/* The shape of a hook's value for `n_query` positions that see `n_key` positions. Returns rank. */
+LIMN_API int limn_hook_shape(const limn_model *model, limn_hook hook, int64_t n_query,
+                             int64_t n_key, int64_t shape[LIMN_MAX_RANK]);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
