@@ -1,0 +1,152 @@
+/*
+ * model.c - a folder becomes a model: configuration first, then the file, then every tensor in its
+ * place. Whatever is wrong is found here, so that a model that opened can run.
+ */
+#include "models/model.h"
+
+#include "base/file.h"
+#include "base/memory.h"
+
+#include <string.h>
+
+static const char *const activation_names[] = {[LIMN_ACTIVATION_RELU] = "relu",
+                                               [LIMN_ACTIVATION_GELU_TANH] = "gelu_new",
+                                               [LIMN_ACTIVATION_GELU_ERF] = "gelu",
+                                               [LIMN_ACTIVATION_QUICK_GELU] = "quick_gelu",
+                                               [LIMN_ACTIVATION_SILU] = "silu"};
+
+const char *limn_activation_name(limn_activation activation) {
+  return activation_names[activation];
+}
+
+/* ---- opening
+ * ------------------------------------------------------------------------------------- */
+
+static limn_status read_config(const char *folder, limn_config *config, limn_error *err) {
+  if (!limn_path_exists(folder))
+    return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
+                          "no model at \"%s\": there is no such folder", folder);
+  if (!limn_path_is_folder(folder))
+    return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
+                          "\"%s\" is a file, expected a folder with config.json and "
+                          "model.safetensors",
+                          folder);
+  char *path = limn_path_join(folder, "config.json");
+  if (!path) return limn_out_of_memory(err, "a path");
+  limn_status status = limn_gpt2_read_config(path, config, err);
+  limn_free(path);
+  return status;
+}
+
+static limn_status load(limn_model *model, const char *folder, limn_pool *pool, limn_error *err) {
+  limn_status status = read_config(folder, &model->config, err);
+  if (status != LIMN_OK) return status;
+  model->path = limn_copy_string(folder, strlen(folder));
+  if (!model->path) return limn_out_of_memory(err, "a model");
+  status = limn_safetensors_open_model(folder, &model->file, err);
+  if (status != LIMN_OK) return status;
+  return limn_gpt2_bind(model, pool, err);
+}
+
+limn_status limn_model_open(const char *folder, limn_pool *pool, limn_model **out,
+                            limn_error *err) {
+  *out = NULL;
+  limn_model *model = limn_alloc_zeroed(1, sizeof *model);
+  if (!model) return limn_out_of_memory(err, "a model");
+  limn_status status = load(model, folder, pool, err);
+  if (status != LIMN_OK) {
+    limn_model_close(model);
+    return status;
+  }
+  *out = model;
+  return LIMN_OK;
+}
+
+void limn_model_close(limn_model *model) {
+  if (!model) return;
+  limn_gpt2_unbind(model);
+  limn_safetensors_close(model->file);
+  limn_free(model->path);
+  limn_free(model);
+}
+
+/* ---- what it is
+ * ---------------------------------------------------------------------------------- */
+
+const limn_config *limn_model_config(const limn_model *model) {
+  return &model->config;
+}
+
+const char *limn_model_path(const limn_model *model) {
+  return model->path;
+}
+
+int64_t limn_model_n_parameters(const limn_model *model) {
+  const limn_config *c = &model->config;
+  int64_t d = c->d_model, m = c->d_mlp, v = c->vocab_size;
+  int64_t layer = 4 * d + (d + 1) * 3 * d + (d + 1) * d + (d + 1) * m + (m + 1) * d;
+  return v * d + c->n_ctx * d + c->n_layer * layer + 2 * d + (c->is_tied ? 0 : v * d);
+}
+
+size_t limn_model_mapped_size(const limn_model *model) {
+  return limn_safetensors_mapped_size(model->file);
+}
+
+size_t limn_model_packed_size(const limn_model *model) {
+  const limn_config *c = &model->config;
+  size_t size = limn_plain_linear_size(&model->unembedding);
+  for (int i = 0; i < c->n_layer; i++) {
+    const limn_gpt2_layer *layer = &model->layers[i];
+    size += limn_plain_linear_size(&layer->qkv) + limn_plain_linear_size(&layer->out) +
+            limn_plain_linear_size(&layer->mlp_in) + limn_plain_linear_size(&layer->mlp_out);
+  }
+  return size + ((size_t)c->n_layer * 4 + 2) * (size_t)c->d_model * sizeof(float);
+}
+
+limn_status limn_model_weight(const limn_model *model, const char *name, limn_stored *out,
+                              limn_error *err) {
+  static const char prefix[] = "transformer.";
+  char longer[256];
+  size_t n = strlen(name);
+  if (n + sizeof prefix <= sizeof longer) {
+    memcpy(longer, prefix, sizeof prefix - 1);
+    memcpy(longer + sizeof prefix - 1, name, n + 1);
+    if (limn_safetensors_has(model->file, longer)) name = longer;
+  }
+  return limn_safetensors_view(model->file, name, out, err);
+}
+
+/* ---- its last step
+ * --------------------------------------------------------------------------------- */
+
+const float *limn_model_final_norm_weight(const limn_model *model) {
+  return model->final_norm.weight;
+}
+
+const float *limn_model_final_norm_bias(const limn_model *model) {
+  return model->final_norm.bias;
+}
+
+limn_status limn_model_unembedding(const limn_model *model, int32_t id, float *out,
+                                   limn_error *err) {
+  const limn_config *c = &model->config;
+  if (id < 0 || id >= c->vocab_size)
+    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                          "token id %d is outside the vocabulary of %d tokens", (int)id,
+                          c->vocab_size);
+  limn_stored_to_f32(&model->unembedding_weight, (int64_t)id * c->d_model, c->d_model, out);
+  return LIMN_OK;
+}
+
+limn_status limn_model_unembed(const limn_model *model, limn_pool *pool, const float *residual,
+                               int64_t n, float *logits, limn_error *err) {
+  const limn_config *c = &model->config;
+  float *normalized = limn_alloc_aligned((size_t)n, (size_t)c->d_model * sizeof *normalized);
+  if (!normalized) return limn_out_of_memory(err, "the final layer norm");
+  limn_plain_layer_norm_rows(residual, n, c->d_model, model->final_norm.weight,
+                             model->final_norm.bias, c->layer_norm_eps, normalized, NULL);
+  limn_plain_linear_apply(&model->unembedding, pool, normalized, n, c->d_model, logits,
+                          c->vocab_size);
+  limn_free_aligned(normalized);
+  return LIMN_OK;
+}
