@@ -7,6 +7,7 @@
 #include <limn/base.h>
 #include <limn/io.h>
 #include <limn/model.h>
+#include <limn/npy.h>
 #include <limn/safetensors.h>
 #include <limn/session.h>
 #include <limn/tensor.h>
