@@ -1,0 +1,229 @@
+/*
+ * main.c - finds the command, runs it, and leaves cleanly whatever happens.
+ *
+ * Cleanly: standard output is buffered and its errors are seen at the end; a signal that ends the
+ * program first removes the files that were being written; a reader that goes away (`| head`) ends
+ * it without a word.
+ */
+#include "cli.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* ---- the commands, collected by the build from the names of the files cmd_*.c -----------------
+ */
+
+#define X(name) extern const cli_command cmd_##name;
+#include "commands.inc"
+#undef X
+
+static const cli_command *commands[] = {
+#define X(name) &cmd_##name,
+#include "commands.inc"
+#undef X
+};
+
+const char *const cli_group_titles[CLI_N_GROUPS] = {"Look inside a model", "Run a model", "Learn",
+                                                    "Help"};
+
+size_t cli_command_count(void) {
+  return sizeof commands / sizeof *commands;
+}
+
+static int by_place(const void *a, const void *b) {
+  const cli_command *x = *(const cli_command *const *)a, *y = *(const cli_command *const *)b;
+  if (x->group != y->group) return x->group < y->group ? -1 : 1;
+  if (x->rank != y->rank) return x->rank < y->rank ? -1 : 1;
+  return strcmp(x->name, y->name);
+}
+
+const cli_command *cli_command_at(size_t i) {
+  return commands[i];
+}
+
+const cli_command *cli_command_find(const char *name) {
+  for (size_t i = 0; i < cli_command_count(); i++)
+    if (strcmp(commands[i]->name, name) == 0) return commands[i];
+  return NULL;
+}
+
+/* ---- errors -----------------------------------------------------------------------------------
+ */
+
+static void print_error(const cli *c, const char *kind, const char *text) {
+  fflush(stdout);
+  fprintf(stderr, "limn%s%s: %s%s\n", c->command ? " " : "", c->command ? c->command->name : "",
+          kind, text);
+}
+
+int cli_fail(const cli *c, const limn_error *err) {
+  if (err->status == LIMN_ERROR_CANCELLED) return CLI_INTERRUPTED;
+  print_error(c, "", err->text);
+  return err->status == LIMN_ERROR_MEMORY ? CLI_FAILED : CLI_BAD_INPUT;
+}
+
+/* limn_error_set takes a format, so a va_list is printed first; it then escapes what a line of
+   text must not hold. */
+static void print_formatted(const cli *c, const char *kind, const char *format, va_list args) {
+  char text[LIMN_ERROR_TEXT_SIZE];
+  limn_error err;
+  vsnprintf(text, sizeof text, format, args);
+  limn_error_set(&err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET, "%s", text);
+  print_error(c, kind, err.text);
+}
+
+int cli_bad(const cli *c, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  print_formatted(c, "", format, args);
+  va_end(args);
+  return CLI_BAD_INPUT;
+}
+
+void cli_note(const cli *c, const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  print_formatted(c, "note: ", format, args);
+  va_end(args);
+}
+
+/* The number of single-letter changes from a to b (Levenshtein 1966), row by row. */
+static size_t distance(const char *a, const char *b) {
+  size_t row[64], n = strlen(b);
+  if (n >= 64 || strlen(a) >= 64) return 64;
+  for (size_t j = 0; j <= n; j++)
+    row[j] = j;
+  for (size_t i = 1; a[i - 1]; i++) {
+    size_t diagonal = row[0];
+    row[0] = i;
+    for (size_t j = 1; j <= n; j++) {
+      size_t change = diagonal + (a[i - 1] != b[j - 1]);
+      diagonal = row[j];
+      size_t least = row[j] < row[j - 1] ? row[j] + 1 : row[j - 1] + 1;
+      row[j] = change < least ? change : least;
+    }
+  }
+  return row[n];
+}
+
+const char *cli_nearest(const char *word, const char *const *words, size_t n) {
+  const char *best = NULL;
+  size_t least = strlen(word) / 3 + 2; /* a third of the letters may be wrong */
+  for (size_t i = 0; i < n; i++) {
+    size_t d = distance(word, words[i]);
+    if (d >= least) continue;
+    least = d;
+    best = words[i];
+  }
+  return best;
+}
+
+/* ---- signals ----------------------------------------------------------------------------------
+ */
+
+static void on_signal(int number) {
+  limn_output_discard_all_on_signal();
+  if (number != SIGPIPE && cli_has_color() && cli_is_terminal()) {
+    ssize_t n = write(STDOUT_FILENO, "\033[0m\n", 5);
+    (void)n;
+  }
+  /* SA_RESETHAND has brought the default back: the shell sees which signal it was. */
+  raise(number);
+}
+
+static void catch_signals(void) {
+  static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+  for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+    struct sigaction old;
+    /* A signal that the caller chose to ignore (nohup) stays ignored. */
+    if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;
+    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    sigemptyset(&action.sa_mask);
+    sigaction(numbers[i], &action, NULL);
+  }
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+/* What stands in stdio's buffer is written here, so that a full disk is not missed. */
+static int close_output(const cli *c, int status) {
+  bool failed = ferror(stdout) != 0;
+  errno = 0;
+  if (fclose(stdout) != 0) failed = true;
+  if (!failed || errno == EPIPE || status == CLI_INTERRUPTED) return status;
+  return cli_bad(c, "cannot write standard output: %s", errno ? strerror(errno) : "write failed");
+}
+
+static int run_command(cli *c, int argc, char **argv) {
+  bool is_help;
+  if (!cli_parse(c, argc, argv, &is_help)) return CLI_BAD_INPUT;
+  if (cli_is_given(c, "color")) cli_set_color(cli_value(c, "color"));
+  if (is_help) {
+    cli_help_command(stdout, c->command);
+    return CLI_OK;
+  }
+  return c->command->run(c);
+}
+
+int cli_no_such_command(const cli *c, const char *name) {
+  const char *names[64];
+  size_t n = 0;
+  for (; n < cli_command_count() && n < 64; n++)
+    names[n] = commands[n]->name;
+  const char *near = cli_nearest(name, names, n);
+  if (near) return cli_bad(c, "no command \"%s\", the nearest is %s", name, near);
+  return cli_bad(c, "no command \"%s\", see limn --help", name);
+}
+
+/* Options before the command: --help, --version and --color. */
+static int run(cli *c, int argc, char **argv) {
+  int at = 1;
+  for (; at < argc && argv[at][0] == '-'; at++) {
+    const char *word = argv[at];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+      cli_help_overview(stdout);
+      return CLI_OK;
+    }
+    if (strcmp(word, "--version") == 0 || strcmp(word, "-V") == 0) {
+      printf("limn %s\n", limn_version());
+      return CLI_OK;
+    }
+    if (strcmp(word, "--") == 0) continue;
+    if (strncmp(word, "--color", 7) != 0 || (word[7] != '=' && word[7] != '\0'))
+      return cli_bad(c, "no option %s before the command, see limn --help", word);
+    const char *when = word[7] == '=' ? word + 8 : at + 1 < argc ? argv[++at] : "";
+    if (strcmp(when, "auto") != 0 && strcmp(when, "always") != 0 && strcmp(when, "never") != 0)
+      return cli_bad(c, "option --color has \"%s\", expected auto|always|never", when);
+    cli_set_color(when);
+  }
+  if (at >= argc) {
+    cli_help_overview(stderr);
+    return CLI_BAD_INPUT;
+  }
+  c->command = cli_command_find(argv[at]);
+  if (!c->command) return cli_no_such_command(c, argv[at]);
+  return run_command(c, argc - at - 1, argv + at + 1);
+}
+
+int main(int argc, char **argv) {
+  catch_signals();
+  setvbuf(stdout, NULL, _IOFBF, 1 << 16);
+  qsort(commands, cli_command_count(), sizeof *commands, by_place);
+  cli c = {0};
+  c.arguments = limn_alloc_zeroed((size_t)argc + 1, sizeof *c.arguments);
+  c.given = limn_alloc_zeroed((size_t)argc * 2 + 1, sizeof *c.given);
+  int status = CLI_FAILED;
+  if (c.arguments && c.given)
+    status = run(&c, argc, argv);
+  else
+    cli_bad(&c, "out of memory");
+  status = close_output(&c, status);
+  limn_free(c.arguments);
+  limn_free(c.given);
+  return status;
+}

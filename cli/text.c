@@ -1,0 +1,168 @@
+/*
+ * text.c - text in columns: how wide a character is, and how to show one that cannot be seen.
+ *
+ * A terminal gives most characters one column, East Asian wide ones and emoji two (Unicode Standard
+ * Annex #11), combining marks none. The ranges below are whole blocks: a display needs no more, and
+ * no locale has to be set for it.
+ */
+#include "cli.h"
+
+#include <string.h>
+
+/* One character; -1 as *code, length 1, for a byte that begins none. */
+static size_t decode(const unsigned char *at, size_t n, int32_t *code) {
+  static const unsigned char lead[] = {0x00, 0xc0, 0xe0, 0xf0};
+  static const int32_t least[] = {0, 0x80, 0x800, 0x10000};
+  size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
+  *code = -1;
+  if (length == 0 || length > n || at[0] > 0xf4) return 1;
+  int32_t value = at[0] - lead[length - 1];
+  for (size_t i = 1; i < length; i++) {
+    if ((at[i] & 0xc0) != 0x80) return 1;
+    value = value << 6 | (at[i] & 0x3f);
+  }
+  bool is_surrogate = value >= 0xd800 && value < 0xe000;
+  if (value < least[length - 1] || value > 0x10ffff || is_surrogate) return 1;
+  *code = value;
+  return length;
+}
+
+typedef struct range {
+  int32_t first, last;
+} range;
+
+static bool is_in(const range *ranges, size_t n, int32_t code) {
+  for (size_t i = 0; i < n; i++)
+    if (code >= ranges[i].first && code <= ranges[i].last) return true;
+  return false;
+}
+
+static int character_width(int32_t code) {
+  static const range none[] = {
+      {0x300, 0x36f},    {0x483, 0x489},   {0x591, 0x5bd},   {0x610, 0x61a},   {0x64b, 0x65f},
+      {0x93c, 0x93c},    {0x941, 0x948},   {0x94d, 0x94d},   {0xe31, 0xe31},   {0xe34, 0xe3a},
+      {0xe47, 0xe4e},    {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200f}, {0x202a, 0x202e},
+      {0x2060, 0x2064},  {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xfeff, 0xfeff},
+      {0xe0100, 0xe01ef}};
+  static const range two[] = {
+      {0x1100, 0x115f},   {0x231a, 0x231b},   {0x2329, 0x232a},   {0x23e9, 0x23ec},
+      {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},   {0x4e00, 0x9fff},
+      {0xa000, 0xa4cf},   {0xa960, 0xa97f},   {0xac00, 0xd7a3},   {0xf900, 0xfaff},
+      {0xfe30, 0xfe6f},   {0xff00, 0xff60},   {0xffe0, 0xffe6},   {0x1f300, 0x1f64f},
+      {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd}};
+  if (code < 0x300) return 1;
+  if (is_in(none, sizeof none / sizeof *none, code)) return 0;
+  return is_in(two, sizeof two / sizeof *two, code) ? 2 : 1;
+}
+
+int cli_text_width(const char *text, size_t n) {
+  int width = 0;
+  for (size_t at = 0; at < n;) {
+    int32_t code;
+    at += decode((const unsigned char *)text + at, n - at, &code);
+    width += code < 0 ? 1 : character_width(code);
+  }
+  return width;
+}
+
+/* The next piece of a visible text: bytes to print, their width, and how many were read. A
+   combining mark at the very beginning has nothing to stand on and is escaped. */
+typedef struct piece {
+  char bytes[12];
+  int width;
+  size_t n_read;
+} piece;
+
+static piece visible_piece(const char *text, size_t n, bool is_first) {
+  static const char letters[] = "abtnvfr"; /* 7 to 13 */
+  piece p = {.width = 0};
+  int32_t code;
+  unsigned char byte = (unsigned char)text[0];
+  p.n_read = decode((const unsigned char *)text, n, &code);
+  bool is_control = (code >= 0 && code < 0x20) || (code >= 0x7f && code < 0xa0);
+  if (code == '\t' || code == '\n' || code == '\r')
+    p.width = snprintf(p.bytes, sizeof p.bytes, "\\%c", letters[code - 7]);
+  else if (code < 0 || (is_control && code < 0x80))
+    p.width = snprintf(p.bytes, sizeof p.bytes, "\\x%02x", byte);
+  else if (is_control || code == 0xfeff || (code >= 0x200b && code <= 0x200f) ||
+           (code >= 0x2028 && code <= 0x202e) || (is_first && character_width(code) == 0))
+    p.width = snprintf(p.bytes, sizeof p.bytes, "\\u%04x", (unsigned)code);
+  else {
+    memcpy(p.bytes, text, p.n_read);
+    p.width = character_width(code);
+  }
+  return p;
+}
+
+int cli_visible_width(const char *text, size_t n) {
+  int width = 0;
+  for (size_t at = 0; at < n;) {
+    piece p = visible_piece(text + at, n - at, at == 0);
+    width += p.width;
+    at += p.n_read;
+  }
+  return width;
+}
+
+int cli_print_visible(FILE *to, const char *text, size_t n, int min_width, int max_width) {
+  bool is_cut = max_width > 0 && cli_visible_width(text, n) > max_width;
+  int room = is_cut ? max_width - 1 : -1, width = 0;
+  for (size_t at = 0; at < n;) {
+    piece p = visible_piece(text + at, n - at, at == 0);
+    if (is_cut && width + p.width > room) break;
+    fputs(p.bytes, to);
+    width += p.width;
+    at += p.n_read;
+  }
+  if (is_cut) {
+    fputs("…", to);
+    width++;
+  }
+  for (; width < min_width; width++)
+    fputc(' ', to);
+  return width;
+}
+
+void cli_print_wrapped(FILE *to, const char *text, int indent, int at, int width) {
+  bool is_line_start = true;
+  for (; at < indent; at++)
+    fputc(' ', to);
+  while (*text) {
+    size_t n = strcspn(text, " \n");
+    int columns = cli_text_width(text, n);
+    if (!is_line_start && at + 1 + columns > width) {
+      fprintf(to, "\n%*s", indent, "");
+      at = indent;
+      is_line_start = true;
+    }
+    if (!is_line_start) fputc(' ', to);
+    fwrite(text, 1, n, to);
+    at += columns + !is_line_start;
+    is_line_start = false;
+    text += n;
+    text += strspn(text, " \n");
+  }
+  fputc('\n', to);
+}
+
+char *cli_group_digits(char out[32], int64_t x, char separator) {
+  char digits[24];
+  int n = snprintf(digits, sizeof digits, "%lld", (long long)x), used = 0;
+  for (int i = 0; i < n; i++) {
+    bool starts_group = i > 0 && (n - i) % 3 == 0 && digits[i - 1] != '-';
+    if (separator && starts_group) out[used++] = separator;
+    out[used++] = digits[i];
+  }
+  out[used] = '\0';
+  return out;
+}
+
+char *cli_size_text(char out[32], uint64_t bytes) {
+  static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+  double x = (double)bytes;
+  int unit = 0;
+  for (; x >= 999.95 && unit < 4; unit++)
+    x /= 1000;
+  snprintf(out, 32, unit == 0 ? "%.0f %s" : "%.1f %s", x, units[unit]);
+  return out;
+}
