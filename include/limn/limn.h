@@ -9,6 +9,7 @@
 #include <limn/model.h>
 #include <limn/npy.h>
 #include <limn/safetensors.h>
+#include <limn/sample.h>
 #include <limn/session.h>
 #include <limn/tensor.h>
 
