@@ -1,11 +1,13 @@
 /*
  * json_file.c - JSON that others wrote, read with suspicion.
  *
- * The parsing is jansson's (RFC 8259). Two things need care. jansson ignores some failures of its
- * allocator (a byte of a string that does not fit is simply dropped), so the allocator handed to it
- * remembers a failure and the result is thrown away. And jansson's allocator is one for the whole
- * process: a program that uses jansson beside limn gets limn's allocator for it too, which is
- * malloc and free unless the program itself installed another one.
+ * The parsing is jansson's (RFC 8259). Two things need care. jansson does not survive a failure of
+ * its allocator everywhere (a byte of a string that did not fit is dropped, and if that was the
+ * closing quote it reads on past the end); so a failure never reaches it: the allocator handed to
+ * it leaves the parser by longjmp and releases what the parser held, which stands in a list. And
+ * jansson's allocator is one for the whole process: a program that uses jansson beside limn gets
+ * limn's allocator for it too, which is malloc and free unless the program itself installed
+ * another.
  */
 #include "formats/json_file.h"
 
@@ -14,17 +16,63 @@
 
 #include <inttypes.h>
 #include <pthread.h>
+#include <setjmp.h>
 
-static _Thread_local bool allocation_failed;
+/* What stands before each block of jansson's: its neighbours in the list of its document. */
+typedef union block {
+  struct {
+    union block *previous, *next;
+  } list;
+  max_align_t alignment;
+} block;
+
+static _Thread_local struct {
+  jmp_buf *out_of_memory; /* NULL when nothing is being parsed */
+  block *newest;
+} parsing;
 
 static void *json_allocate(size_t size) {
-  void *memory = limn_alloc(size);
-  if (!memory) allocation_failed = true;
-  return memory;
+  size_t whole;
+  block *b = limn_size_add(size, sizeof *b, &whole) ? limn_alloc(whole) : NULL;
+  if (!b && parsing.out_of_memory) longjmp(*parsing.out_of_memory, 1);
+  if (!b) return NULL;
+  b->list.previous = NULL;
+  b->list.next = parsing.newest;
+  if (parsing.newest) parsing.newest->list.previous = b;
+  parsing.newest = b;
+  return b + 1;
+}
+
+static void json_release(void *memory) {
+  if (!memory) return;
+  block *b = (block *)memory - 1;
+  if (b->list.previous) b->list.previous->list.next = b->list.next;
+  if (b->list.next) b->list.next->list.previous = b->list.previous;
+  if (parsing.newest == b) parsing.newest = b->list.next;
+  limn_free(b);
 }
 
 static void route_allocations(void) {
-  json_set_alloc_funcs(json_allocate, limn_free);
+  json_set_alloc_funcs(json_allocate, json_release);
+}
+
+/* NULL with *is_out_of_memory, or NULL with *found. A block belongs to the document that it was
+   made for: the list begins anew here, and what is left of it goes on without a head. */
+static json_t *load(const void *bytes, size_t n, json_error_t *found, bool *is_out_of_memory) {
+  jmp_buf out_of_memory;
+  json_t *root = NULL;
+  parsing.newest = NULL;
+  parsing.out_of_memory = &out_of_memory;
+  *is_out_of_memory = setjmp(out_of_memory) != 0;
+  if (*is_out_of_memory) {
+    while (parsing.newest)
+      json_release(parsing.newest + 1);
+  } else {
+    root = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, found);
+  }
+  parsing.out_of_memory = NULL;
+  parsing.newest = NULL;
+  return root;
 }
 
 static limn_status malformed(limn_error *err, const char *where, uint64_t start,
@@ -40,13 +88,10 @@ limn_status limn_json_parse(const char *where, const void *bytes, size_t n, uint
   static pthread_once_t routed = PTHREAD_ONCE_INIT;
   *root = NULL;
   pthread_once(&routed, route_allocations);
-  allocation_failed = false;
   json_error_t found = {0};
-  json_t *parsed = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &found);
-  if (allocation_failed) {
-    json_decref(parsed);
-    return limn_out_of_memory(err, where);
-  }
+  bool is_out_of_memory;
+  json_t *parsed = load(bytes, n, &found, &is_out_of_memory);
+  if (is_out_of_memory) return limn_out_of_memory(err, where);
   if (!parsed) return malformed(err, where, start, &found);
   *root = parsed;
   return LIMN_OK;
