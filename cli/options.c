@@ -208,7 +208,7 @@ static const cli_option *declared(const cli *c, const char *name) {
   const cli_option *option;
   for (size_t i = 0; (option = cli_option_at(c->command, i)); i++)
     if (strcmp(option->name, name) == 0) return option;
-  assert(!"a command asked for an option that its table does not have");
+  assert(false); /* a command asked for an option that its table does not have */
   return NULL;
 }
 

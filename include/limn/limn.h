@@ -5,6 +5,7 @@
 #define LIMN_LIMN_H
 
 #include <limn/base.h>
+#include <limn/edit.h>
 #include <limn/io.h>
 #include <limn/model.h>
 #include <limn/npy.h>
