@@ -65,7 +65,8 @@ static void refuses_deep_nesting(void **state) {
 
 static void needs_values_of_their_kind(void **state) {
   (void)state;
-  json_t *root = parse("{\"i\":7,\"r\":1.5,\"s\":\"x\",\"t\":true,\"n\":null,\"a\":[1],\"o\":{}}");
+  json_t *root =
+      parse("{\"i\":7,\"r\":1.5,\"s\":\"x\",\"t\":true,\"f\":false,\"n\":null,\"a\":[1],\"o\":{}}");
   limn_error err;
   int64_t number;
   double real;
@@ -85,6 +86,8 @@ static void needs_values_of_their_kind(void **state) {
   CHECK_OK(limn_json_need_array(root, "c", "a", &inner, &err), err);
   assert_int_equal(json_array_size(inner), 1);
   CHECK_OK(limn_json_need_object(root, "c", "o", &inner, &err), err);
+  assert_string_equal(limn_json_kind(NULL), "nothing");
+  assert_string_equal(limn_json_kind(json_object_get(root, "n")), "null");
   assert_true(limn_json_has(root, "i"));
   assert_false(limn_json_has(root, "n"));
   assert_false(limn_json_has(root, "absent"));
@@ -99,6 +102,8 @@ static void needs_values_of_their_kind(void **state) {
               "\"c\": key \"n\" is null");
   CHECK_FAILS(limn_json_need_int(root, "c", "q", 0, 9, &number, &err), LIMN_ERROR_NOT_FOUND, err,
               "\"c\": key \"q\" is missing");
+  CHECK_FAILS(limn_json_need_string(root, "c", "f", &text, &err), LIMN_ERROR_FORMAT, err,
+              "key \"f\" is false, expected a string");
   CHECK_FAILS(limn_json_need_double(root, "c", "s", &real, &err), LIMN_ERROR_FORMAT, err,
               "key \"s\" is a string, expected a number");
   CHECK_FAILS(limn_json_need_bool(root, "c", "i", &flag, &err), LIMN_ERROR_FORMAT, err,

@@ -5,7 +5,9 @@
  */
 #include "check.h"
 
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 static char folder[256];
@@ -144,6 +146,8 @@ static void lists_tensors_in_the_order_of_the_data(void **state) {
   assert_string_equal(limn_safetensors_metadata(file, "k"), "v \xc3\xa9");
   assert_string_equal(limn_safetensors_metadata(file, "empty"), "");
   assert_null(limn_safetensors_metadata(file, "nothing"));
+  assert_string_equal(limn_safetensors_metadata_key_at(file, 0), "k");
+  assert_string_equal(limn_safetensors_metadata_value_at(file, 0), "v \xc3\xa9");
   limn_safetensors_close(file);
 }
 
@@ -590,6 +594,37 @@ static void leaves_the_old_file_when_it_fails(void **state) {
   limn_free(bytes);
 }
 
+/* With a limit on the size of files, as on a full disk, the numbers do not fit into the spool. */
+static void keeps_the_first_failure_of_the_spool(void **state) {
+  (void)state;
+  fill_samples();
+  put_file("a", "old", 3);
+  limn_error err, again;
+  limn_safetensors_writer *w;
+  CHECK_OK(limn_safetensors_writer_open(at("a"), 100, &w, &err), err);
+  struct rlimit before, small;
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  small = before;
+  small.rlim_cur = 1000;
+  void (*handler)(int) = signal(SIGXFSZ, SIG_IGN);
+  assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+  limn_stored big = sample(N_SAMPLES - 1), little = sample(0);
+  limn_status status = limn_safetensors_writer_add(w, "big", &big, &err);
+  limn_status later = limn_safetensors_writer_add(w, "little", &little, &again);
+  setrlimit(RLIMIT_FSIZE, &before);
+  signal(SIGXFSZ, handler);
+  assert_int_equal(status, LIMN_ERROR_IO);
+  assert_non_null(strstr(err.text, "cannot keep the numbers of"));
+  assert_int_equal(later, LIMN_ERROR_IO);
+  assert_string_equal(again.text, err.text);
+  CHECK_FAILS(limn_safetensors_writer_commit(w, &err), LIMN_ERROR_IO, err, "cannot keep");
+  char *bytes;
+  size_t n;
+  CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+  assert_string_equal(bytes, "old");
+  limn_free(bytes);
+}
+
 /* ---- memory ------------------------------------------------------------------------------------
  */
 
@@ -661,6 +696,7 @@ int main(void) {
       IN_FOLDER(writes_strided_views),
       IN_FOLDER(refuses_bad_declarations),
       IN_FOLDER(leaves_the_old_file_when_it_fails),
+      IN_FOLDER(keeps_the_first_failure_of_the_spool),
       IN_FOLDER(survives_every_failed_allocation_reading),
       IN_FOLDER(survives_every_failed_allocation_writing),
   };
