@@ -13,5 +13,6 @@
 #include <limn/sample.h>
 #include <limn/session.h>
 #include <limn/tensor.h>
+#include <limn/tokenizer.h>
 
 #endif

@@ -1,0 +1,114 @@
+/*
+ * limn/tokenizer.h - bytes to tokens and back: byte-level byte-pair encoding, as GPT-2 does it.
+ *
+ * A text is cut into pieces (words with their leading space, runs of digits, of punctuation, of
+ * white space), and each piece's bytes are merged pair by pair in the order that training found.
+ * Any bytes can be encoded, and decoding gives them back. docs/tokenizer.md has the rules.
+ *
+ * A tokenizer is immutable once open and may be shared between threads. It stands on
+ * limn/base.h alone and can be used without the rest of the library.
+ */
+#ifndef LIMN_TOKENIZER_H
+#define LIMN_TOKENIZER_H
+
+#include <limn/base.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct limn_tokenizer limn_tokenizer;
+
+/* ---- opening ------------------------------------------------------------------------------------
+ */
+
+/* GPT-2's tokenizer from the table inside the library. MEMORY. */
+LIMN_API limn_status limn_tokenizer_gpt2(limn_tokenizer **out, limn_error *err);
+
+/*
+ * Opens a tokenizer of the byte-level BPE kind: a folder with tokenizer.json, or with vocab.json
+ * and merges.txt; or the path of a tokenizer.json itself. NOT_FOUND when the folder has none of
+ * them, IO, FORMAT, MEMORY, and UNSUPPORTED naming any part of a tokenizer.json that limn does not
+ * follow.
+ */
+LIMN_API limn_status limn_tokenizer_open(const char *path, limn_tokenizer **out, limn_error *err);
+LIMN_API void limn_tokenizer_close(limn_tokenizer *t);
+
+/* ---- encoding -----------------------------------------------------------------------------------
+ */
+
+/* What the text of a special token, such as "<|endoftext|>", means inside a text. */
+typedef enum limn_special {
+  LIMN_SPECIAL_AS_TEXT = 0, /* ordinary characters */
+  LIMN_SPECIAL_ALLOW,       /* the special token */
+  LIMN_SPECIAL_REFUSE       /* LIMN_ERROR_ARGUMENT with its offset */
+} limn_special;
+
+/* Ids, and where in the text each stands. Start from {0}; encoding replaces what it holds. */
+typedef struct limn_tokens {
+  int32_t *ids;    /* (n) */
+  size_t *offsets; /* (n + 1): token i is bytes offsets[i] to offsets[i + 1] of the text */
+  size_t n;
+  size_t capacity;
+} limn_tokens;
+
+LIMN_API void limn_tokens_deinit(limn_tokens *tokens);
+
+/* `text` may hold any n bytes. MEMORY, ARGUMENT (a refused special token). */
+LIMN_API limn_status limn_tokenizer_encode(const limn_tokenizer *t, const char *text, size_t n,
+                                           limn_special special, limn_tokens *out, limn_error *err);
+
+/* ---- decoding -----------------------------------------------------------------------------------
+ */
+
+/*
+ * The bytes of n ids, a NUL behind them, in memory from limn_alloc. The bytes need not be UTF-8: a
+ * token can end inside a character. RANGE for an id that is no token; MEMORY.
+ */
+LIMN_API limn_status limn_tokenizer_decode(const limn_tokenizer *t, const int32_t *ids, size_t n,
+                                           char **text, size_t *n_text, limn_error *err);
+
+/*
+ * Decoding piece by piece without ever giving out half a character. Start from {0}; `pending` holds
+ * the bytes of a character that is not yet whole.
+ */
+typedef struct limn_decoder {
+  unsigned char pending[4];
+  size_t n_pending;
+} limn_decoder;
+
+/*
+ * Takes the bytes of one token and writes what is complete to `out`, which has room for n + 4
+ * bytes. Returns how many. Bytes that can never become a character are passed on as they are.
+ */
+LIMN_API size_t limn_decoder_push(limn_decoder *d, const char *bytes, size_t n, char *out);
+/* What is left at the end: an incomplete character's bytes. `out` has room for 4. */
+LIMN_API size_t limn_decoder_finish(limn_decoder *d, char *out);
+
+/* ---- the vocabulary
+ * ------------------------------------------------------------------------------ */
+
+/* One more than the largest id. */
+LIMN_API int32_t limn_tokenizer_vocab_size(const limn_tokenizer *t);
+/* The bytes of a token, *n of them; NULL when there is no such id. Valid until closed. */
+LIMN_API const char *limn_tokenizer_bytes(const limn_tokenizer *t, int32_t id, size_t *n);
+/* The id whose token is exactly these bytes (special tokens by their text), or -1. */
+LIMN_API int32_t limn_tokenizer_id(const limn_tokenizer *t, const char *bytes, size_t n);
+LIMN_API bool limn_tokenizer_is_special(const limn_tokenizer *t, int32_t id);
+/* The end-of-text token: "<|endoftext|>" or "</s>"; -1 where there is none. */
+LIMN_API int32_t limn_tokenizer_eos(const limn_tokenizer *t);
+/*
+ * A token in the printable form that GPT-2's vocabulary files use, each byte a visible character:
+ * a space is "\xc4\xa0" (G with a dot above). UTF-8 with a NUL, in memory from limn_alloc. RANGE,
+ * MEMORY.
+ */
+LIMN_API limn_status limn_tokenizer_printable(const limn_tokenizer *t, int32_t id, char **out,
+                                              limn_error *err);
+
+/* The version of the Unicode Character Database whose letters, numbers and spaces split texts. */
+LIMN_API const char *limn_unicode_version(void);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

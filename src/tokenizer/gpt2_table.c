@@ -1,0 +1,149 @@
+/*
+ * gpt2_table.c - GPT-2's tokenizer out of a table of 200 kB that is part of the library.
+ *
+ * The table holds the merges only. Ids 0 to 255 are the bytes in GPT-2's order (first those that
+ * print, then the rest), merge r makes id 256 + r out of two earlier ones, and the last id is
+ * <|endoftext|>: so each token's bytes are those of its two halves, put together.
+ */
+#include "base/utf8.h"
+#include "tokenizer/tokenizer.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#define N_MERGES 50000
+#define END_TEXT "<|endoftext|>"
+
+/* The file's bytes, put into the object file by the assembler. */
+__asm__(".section .rodata\n"
+        ".hidden limn_gpt2_merges\n"
+        ".global limn_gpt2_merges\n"
+        ".balign 4\n"
+        "limn_gpt2_merges:\n"
+        ".incbin \"" LIMN_GPT2_MERGES "\"\n"
+        ".byte 0\n"
+        ".previous\n");
+extern const unsigned char limn_gpt2_merges[4 * N_MERGES];
+
+static int32_t half(size_t rank, size_t which) {
+  const unsigned char *at = limn_gpt2_merges + 4 * rank + 2 * which;
+  return at[0] | at[1] << 8;
+}
+
+/* The byte of id 0 to 255. */
+static unsigned char byte_of(int32_t id) {
+  if (id < 94) return (unsigned char)(id + 33);
+  if (id < 94 + 12) return (unsigned char)(id - 94 + 161);
+  if (id < 188) return (unsigned char)(id - 106 + 174);
+  return (unsigned char)limn_printable_to_byte((uint32_t)(256 + id - 188));
+}
+
+static limn_status add_pair(limn_tokenizer *t, size_t rank, limn_error *err) {
+  size_t n_left, n_right;
+  char both[256];
+  const char *left = limn_tokenizer_bytes(t, half(rank, 0), &n_left);
+  memcpy(both, left, n_left);
+  const char *right = limn_tokenizer_bytes(t, half(rank, 1), &n_right);
+  memcpy(both + n_left, right, n_right);
+  limn_tokenizer_add_merge(t, half(rank, 0), half(rank, 1), (int32_t)rank, t->vocab_size);
+  return limn_tokenizer_add(t, both, n_left + n_right, LIMN_TOKEN_NORMAL, err);
+}
+
+limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err) {
+  limn_status status = limn_tokenizer_start(t, 256 + N_MERGES + 1, err);
+  if (status == LIMN_OK) status = limn_tokenizer_start_merges(t, N_MERGES, err);
+  for (int32_t id = 0; status == LIMN_OK && id < 256; id++) {
+    unsigned char byte = byte_of(id);
+    status = limn_tokenizer_add(t, &byte, 1, LIMN_TOKEN_NORMAL, err);
+  }
+  for (size_t rank = 0; status == LIMN_OK && rank < N_MERGES; rank++)
+    status = add_pair(t, rank, err);
+  if (status == LIMN_OK)
+    status = limn_tokenizer_add(t, END_TEXT, strlen(END_TEXT), LIMN_TOKEN_SPECIAL, err);
+  return status == LIMN_OK ? limn_tokenizer_index(t, "GPT-2's tokenizer", err) : status;
+}
+
+limn_status limn_tokenizer_gpt2(limn_tokenizer **out, limn_error *err) {
+  *out = NULL;
+  limn_tokenizer *t = limn_alloc_zeroed(1, sizeof *t);
+  if (!t) return limn_out_of_memory(err, "a tokenizer");
+  limn_status status = limn_tokenizer_build_gpt2(t, err);
+  if (status != LIMN_OK) {
+    limn_tokenizer_close(t);
+    return status;
+  }
+  *out = t;
+  return LIMN_OK;
+}
+
+/* ---- the published files
+ * -------------------------------------------------------------------------- */
+
+/* A text that is compared as it is written: whatever differs, or is too short, ends it. */
+typedef struct comparison {
+  const unsigned char *data;
+  size_t n, at;
+  bool differs;
+} comparison;
+
+static void expect(comparison *c, const void *bytes, size_t n) {
+  if (c->differs || n > c->n - c->at || memcmp(c->data + c->at, bytes, n) != 0)
+    c->differs = true;
+  else
+    c->at += n;
+}
+
+static void expect_byte(comparison *c, unsigned char byte, bool as_json) {
+  char text[8];
+  uint32_t code = limn_byte_to_printable(byte);
+  size_t n;
+  if (!as_json)
+    n = limn_utf8_encode(code, (unsigned char *)text);
+  else if (code >= 127)
+    n = (size_t)snprintf(text, sizeof text, "\\u%04x", (unsigned)code);
+  else
+    n = (size_t)snprintf(text, sizeof text, code == '"' || code == '\\' ? "\\%c" : "%c", (int)code);
+  expect(c, text, n);
+}
+
+/* The printable form of an id, as UTF-8 or with JSON's escapes. */
+static void expect_token(comparison *c, int32_t id, bool as_json) {
+  if (id < 256) {
+    expect_byte(c, byte_of(id), as_json);
+    return;
+  }
+  expect_token(c, half((size_t)id - 256, 0), as_json);
+  expect_token(c, half((size_t)id - 256, 1), as_json);
+}
+
+static bool is_published_merges(comparison c) {
+  static const char first[] = "#version: 0.2\n";
+  expect(&c, first, sizeof first - 1);
+  for (size_t rank = 0; rank < N_MERGES && !c.differs; rank++) {
+    expect_token(&c, half(rank, 0), false);
+    expect(&c, " ", 1);
+    expect_token(&c, half(rank, 1), false);
+    expect(&c, "\n", 1);
+  }
+  return !c.differs && c.at == c.n;
+}
+
+static bool is_published_vocab(comparison c) {
+  static const char last[] = "\"" END_TEXT "\": 50256}";
+  expect(&c, "{", 1);
+  for (int32_t id = 0; id < 256 + N_MERGES && !c.differs; id++) {
+    char number[24];
+    int n = snprintf(number, sizeof number, "\": %d, ", (int)id);
+    expect(&c, "\"", 1);
+    expect_token(&c, id, true);
+    expect(&c, number, (size_t)n);
+  }
+  expect(&c, last, sizeof last - 1);
+  return !c.differs && c.at == c.n;
+}
+
+bool limn_is_gpt2_published(const void *merges, size_t n_merges, const void *vocab,
+                            size_t n_vocab) {
+  return is_published_merges((comparison){merges, n_merges, 0, false}) &&
+         is_published_vocab((comparison){vocab, n_vocab, 0, false});
+}

@@ -1,0 +1,89 @@
+/*
+ * tokenizer.h - inside the library: vocabulary and merges, and how they are put together.
+ */
+#ifndef LIMN_SRC_TOKENIZER_TOKENIZER_H
+#define LIMN_SRC_TOKENIZER_TOKENIZER_H
+
+#include "base/memory.h"
+
+#include <limn/tokenizer.h>
+
+/* A hash table from a pair of ids to what they merge to. An empty place has result -1. */
+typedef struct limn_merge {
+  int32_t left, right;
+  int32_t rank, result;
+} limn_merge;
+
+struct limn_tokenizer {
+  int32_t vocab_size;
+  limn_bytes bytes;  /* of all tokens, one behind the other */
+  uint32_t *starts;  /* (vocab_size + 1) */
+  uint8_t *kinds;    /* (vocab_size) limn_token_kind */
+  int32_t *by_bytes; /* hash table from bytes to id, -1 where empty */
+  size_t by_bytes_mask;
+  limn_merge *merges;
+  size_t merge_mask;
+  int32_t byte_ids[256];
+  int32_t *specials; /* ids, longest text first */
+  size_t n_specials;
+  bool special_starts[256]; /* whether some special token starts with this byte */
+  int32_t eos;
+};
+
+typedef enum limn_token_kind {
+  LIMN_TOKEN_NONE = 0, /* no token has this id */
+  LIMN_TOKEN_NORMAL,
+  LIMN_TOKEN_SPECIAL
+} limn_token_kind;
+
+/* ---- building: tokens in the order of their ids, then merges in order of rank
+ * --------------------- */
+
+limn_status limn_tokenizer_start(limn_tokenizer *t, int32_t vocab_size, limn_error *err);
+/* Adds the next id; n = 0 with LIMN_TOKEN_NONE is a gap. */
+limn_status limn_tokenizer_add(limn_tokenizer *t, const void *bytes, size_t n, limn_token_kind kind,
+                               limn_error *err);
+/* Makes the table of bytes and the list of specials. `where` names the source in messages. */
+limn_status limn_tokenizer_index(limn_tokenizer *t, const char *where, limn_error *err);
+limn_status limn_tokenizer_start_merges(limn_tokenizer *t, size_t n, limn_error *err);
+/* False when the pair is there already. */
+bool limn_tokenizer_add_merge(limn_tokenizer *t, int32_t left, int32_t right, int32_t rank,
+                              int32_t result);
+const limn_merge *limn_tokenizer_find_merge(const limn_tokenizer *t, int32_t left, int32_t right);
+
+/* The code point that stands for a byte in GPT-2's files, and back (-1 for one that does not). */
+uint32_t limn_byte_to_printable(unsigned char byte);
+int limn_printable_to_byte(uint32_t code);
+
+/* ---- splitting and merging
+ * ---------------------------------------------------------------------------- */
+
+/* Where the piece that starts at `at` ends; n is the length of the text. Precondition: at < n. */
+size_t limn_split_next(const unsigned char *text, size_t n, size_t at);
+
+/* Working space for merging, kept between pieces. */
+typedef struct limn_bpe limn_bpe;
+struct limn_bpe {
+  int32_t *ids, *prev, *next;
+  struct limn_bpe_candidate *heap;
+  size_t capacity, n_heap;
+};
+void limn_bpe_deinit(limn_bpe *b);
+
+/* Appends the tokens of one piece that starts at `offset` of the text. MEMORY. */
+limn_status limn_bpe_encode(limn_bpe *b, const limn_tokenizer *t, const unsigned char *piece,
+                            size_t n, size_t offset, limn_tokens *out, limn_error *err);
+/* Appends one token. */
+limn_status limn_tokens_push(limn_tokens *tokens, int32_t id, size_t offset, limn_error *err);
+
+/* GPT-2's tokens and merges from the table inside the library. */
+limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err);
+/* Whether two files are GPT-2's published merges.txt (or vocab.bpe) and vocab.json, to the byte. */
+bool limn_is_gpt2_published(const void *merges, size_t n_merges, const void *vocab, size_t n_vocab);
+
+/* tokenizer.json, and vocab.json with merges.txt. */
+limn_status limn_tokenizer_read_json(const char *path, limn_tokenizer *t, limn_error *err);
+limn_status limn_tokenizer_read_pair(const char *vocab_path, const char *merges_path,
+                                     limn_tokenizer *t, limn_error *err);
+
+#endif
