@@ -2,12 +2,12 @@
  * json_file.c - JSON that others wrote, read with suspicion.
  *
  * The parsing is jansson's (RFC 8259). Two things need care. jansson does not survive a failure of
- * its allocator everywhere (a byte of a string that did not fit is dropped, and if that was the
- * closing quote it reads on past the end); so a failure never reaches it: the allocator handed to
- * it leaves the parser by longjmp and releases what the parser held, which stands in a list. And
+ * its allocator everywhere: a byte of a string that did not fit is dropped, and if that was the
+ * closing quote it reads on past the end. So a failure never reaches it: the allocator handed to it
+ * leaves the parser by longjmp, and what the parser held, which stands in a table, is released. And
  * jansson's allocator is one for the whole process: a program that uses jansson beside limn gets
- * limn's allocator for it too, which is malloc and free unless the program itself installed
- * another.
+ * limn's allocator for it too. That is malloc and free unless the program itself installed another
+ * one, and a block is nothing but what that allocator gave, so the two may be mixed.
  */
 #include "formats/json_file.h"
 
@@ -18,61 +18,64 @@
 #include <pthread.h>
 #include <setjmp.h>
 
-/* What stands before each block of jansson's: its neighbours in the list of its document. */
-typedef union block {
-  struct {
-    union block *previous, *next;
-  } list;
-  max_align_t alignment;
-} block;
-
-static _Thread_local struct {
-  jmp_buf *out_of_memory; /* NULL when nothing is being parsed */
-  block *newest;
+/* One document that is being parsed, and the blocks that jansson holds for it. */
+typedef struct parsing {
+  jmp_buf out_of_memory;
+  void **blocks;
+  size_t n_blocks, capacity;
+  json_t *root;
+  json_error_t found;
 } parsing;
 
-static void *json_allocate(size_t size) {
-  size_t whole;
-  block *b = limn_size_add(size, sizeof *b, &whole) ? limn_alloc(whole) : NULL;
-  if (!b && parsing.out_of_memory) longjmp(*parsing.out_of_memory, 1);
-  if (!b) return NULL;
-  b->list.previous = NULL;
-  b->list.next = parsing.newest;
-  if (parsing.newest) parsing.newest->list.previous = b;
-  parsing.newest = b;
-  return b + 1;
+static _Thread_local parsing *current;
+
+static bool remember(parsing *p, void *block) {
+  if (p->n_blocks == p->capacity) {
+    size_t capacity = p->capacity ? 2 * p->capacity : 64;
+    void **blocks = limn_resize(p->blocks, capacity, sizeof *blocks);
+    if (!blocks) return false;
+    p->blocks = blocks;
+    p->capacity = capacity;
+  }
+  p->blocks[p->n_blocks++] = block;
+  return true;
 }
 
-static void json_release(void *memory) {
-  if (!memory) return;
-  block *b = (block *)memory - 1;
-  if (b->list.previous) b->list.previous->list.next = b->list.next;
-  if (b->list.next) b->list.next->list.previous = b->list.previous;
-  if (parsing.newest == b) parsing.newest = b->list.next;
-  limn_free(b);
+/* What is released was mostly taken just before, so the search starts at the end. */
+static void forget(parsing *p, const void *block) {
+  for (size_t i = p->n_blocks; i-- > 0;) {
+    if (p->blocks[i] != block) continue;
+    p->blocks[i] = p->blocks[--p->n_blocks];
+    return;
+  }
+}
+
+static void *json_allocate(size_t size) {
+  void *block = limn_alloc(size);
+  if (!current || (block && remember(current, block))) return block;
+  limn_free(block);
+  longjmp(current->out_of_memory, 1);
+}
+
+static void json_release(void *block) {
+  if (current) forget(current, block);
+  limn_free(block);
 }
 
 static void route_allocations(void) {
   json_set_alloc_funcs(json_allocate, json_release);
 }
 
-/* NULL with *is_out_of_memory, or NULL with *found. A block belongs to the document that it was
-   made for: the list begins anew here, and what is left of it goes on without a head. */
-static json_t *load(const void *bytes, size_t n, json_error_t *found, bool *is_out_of_memory) {
-  jmp_buf out_of_memory;
-  json_t *root = NULL;
-  parsing.newest = NULL;
-  parsing.out_of_memory = &out_of_memory;
-  *is_out_of_memory = setjmp(out_of_memory) != 0;
-  if (*is_out_of_memory) {
-    while (parsing.newest)
-      json_release(parsing.newest + 1);
-  } else {
-    root = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, found);
-  }
-  parsing.out_of_memory = NULL;
-  parsing.newest = NULL;
-  return root;
+/* False when memory ran out; then nothing is held. p->root is NULL for what is not JSON. */
+static bool load(parsing *p, const void *bytes, size_t n) {
+  current = p;
+  bool is_enough = setjmp(p->out_of_memory) == 0;
+  if (is_enough) p->root = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &p->found);
+  current = NULL;
+  for (size_t i = 0; !is_enough && i < p->n_blocks; i++)
+    limn_free(p->blocks[i]);
+  limn_free(p->blocks);
+  return is_enough;
 }
 
 static limn_status malformed(limn_error *err, const char *where, uint64_t start,
@@ -88,12 +91,10 @@ limn_status limn_json_parse(const char *where, const void *bytes, size_t n, uint
   static pthread_once_t routed = PTHREAD_ONCE_INIT;
   *root = NULL;
   pthread_once(&routed, route_allocations);
-  json_error_t found = {0};
-  bool is_out_of_memory;
-  json_t *parsed = load(bytes, n, &found, &is_out_of_memory);
-  if (is_out_of_memory) return limn_out_of_memory(err, where);
-  if (!parsed) return malformed(err, where, start, &found);
-  *root = parsed;
+  parsing p = {.root = NULL};
+  if (!load(&p, bytes, n)) return limn_out_of_memory(err, where);
+  if (!p.root) return malformed(err, where, start, &p.found);
+  *root = p.root;
   return LIMN_OK;
 }
 
