@@ -89,16 +89,6 @@ static void print_info(const cli_model *m) {
   put_int("on request", (int64_t)hooks_of(m->model, true), "where they are spelled out");
 }
 
-static void member_int(limn_json *j, const char *key, int64_t value) {
-  limn_json_key(j, key);
-  limn_json_int(j, value);
-}
-
-static void member_text(limn_json *j, const char *key, const char *value) {
-  limn_json_key(j, key);
-  limn_json_cstring(j, value);
-}
-
 static void member_token(limn_json *j, const char *key, int32_t id) {
   limn_json_key(j, key);
   if (id >= 0)
@@ -110,14 +100,14 @@ static void member_token(limn_json *j, const char *key, int32_t id) {
 static void write_config(limn_json *j, const limn_config *config) {
   limn_json_key(j, "config");
   limn_json_begin_object(j);
-  member_int(j, "n_layer", config->n_layer);
-  member_int(j, "n_head", config->n_head);
-  member_int(j, "d_model", config->d_model);
-  member_int(j, "d_head", config->d_head);
-  member_int(j, "d_mlp", config->d_mlp);
-  member_int(j, "n_ctx", config->n_ctx);
-  member_int(j, "vocab_size", config->vocab_size);
-  member_text(j, "activation", limn_activation_name(config->activation));
+  cli_json_int(j, "n_layer", config->n_layer);
+  cli_json_int(j, "n_head", config->n_head);
+  cli_json_int(j, "d_model", config->d_model);
+  cli_json_int(j, "d_head", config->d_head);
+  cli_json_int(j, "d_mlp", config->d_mlp);
+  cli_json_int(j, "n_ctx", config->n_ctx);
+  cli_json_int(j, "vocab_size", config->vocab_size);
+  cli_json_text(j, "activation", limn_activation_name(config->activation));
   limn_json_key(j, "layer_norm_eps");
   limn_json_float(j, config->layer_norm_eps);
   limn_json_key(j, "is_tied");
@@ -132,17 +122,17 @@ static int write_info(const cli *c, const cli_model *m, limn_error *err) {
   limn_json j;
   cli_json_begin(&j, err);
   limn_json_begin_object(&j);
-  member_text(&j, "name", base_name(m->folder));
-  member_text(&j, "folder", m->folder);
-  member_text(&j, "family", config->family);
+  cli_json_text(&j, "name", base_name(m->folder));
+  cli_json_text(&j, "folder", m->folder);
+  cli_json_text(&j, "family", config->family);
   write_config(&j, config);
-  member_int(&j, "n_parameters", limn_model_n_parameters(m->model));
-  member_text(&j, "dtype", limn_dtype_name(config->dtype));
-  member_int(&j, "mapped_bytes", (int64_t)limn_model_mapped_size(m->model));
-  member_int(&j, "packed_bytes", (int64_t)limn_model_packed_size(m->model));
-  member_text(&j, "tokenizer", m->tokenizer ? "byte-level BPE" : NULL);
-  member_int(&j, "n_hooks", (int64_t)hooks_of(m->model, false));
-  member_int(&j, "n_hooks_on_request", (int64_t)hooks_of(m->model, true));
+  cli_json_int(&j, "n_parameters", limn_model_n_parameters(m->model));
+  cli_json_text(&j, "dtype", limn_dtype_name(config->dtype));
+  cli_json_int(&j, "mapped_bytes", (int64_t)limn_model_mapped_size(m->model));
+  cli_json_int(&j, "packed_bytes", (int64_t)limn_model_packed_size(m->model));
+  cli_json_text(&j, "tokenizer", m->tokenizer ? "byte-level BPE" : NULL);
+  cli_json_int(&j, "n_hooks", (int64_t)hooks_of(m->model, false));
+  cli_json_int(&j, "n_hooks_on_request", (int64_t)hooks_of(m->model, true));
   limn_json_end_object(&j);
   return cli_json_end(c, &j);
 }

@@ -5,19 +5,34 @@
 
 #include <string.h>
 
+#define GPT2_VOCAB_SIZE 50257
+
 /* ---- the model ----------------------------------------------------------------------------------
  */
+
+/*
+ * The tokenizer that lies in the model's folder. A GPT-2 without one (its weights alone were
+ * copied) has the one that all GPT-2s have, which is inside the library; any other goes without.
+ */
+static limn_status open_tokenizer(cli_model *m, limn_error *err) {
+  limn_status status = limn_tokenizer_open(m->folder, &m->tokenizer, err);
+  if (status != LIMN_ERROR_NOT_FOUND) return status;
+  if (limn_model_config(m->model)->vocab_size != GPT2_VOCAB_SIZE) return LIMN_OK;
+  return limn_tokenizer_gpt2(&m->tokenizer, err);
+}
 
 limn_status cli_open_model(const cli *c, cli_model *m, limn_error *err) {
   *m = (cli_model){0};
   limn_status status = cli_find_model(cli_value(c, "model"), &m->folder, err);
   if (status == LIMN_OK) status = limn_pool_new((int)cli_int(c, "threads", 0), &m->pool, err);
   if (status == LIMN_OK) status = limn_model_open(m->folder, m->pool, &m->model, err);
+  if (status == LIMN_OK) status = open_tokenizer(m, err);
   if (status != LIMN_OK) cli_close_model(m);
   return status;
 }
 
 void cli_close_model(cli_model *m) {
+  limn_tokenizer_close(m->tokenizer);
   limn_model_close(m->model);
   limn_pool_free(m->pool);
   limn_free(m->folder);
@@ -26,6 +41,27 @@ void cli_close_model(cli_model *m) {
 
 /* ---- tokens -------------------------------------------------------------------------------------
  */
+
+static limn_status encode(const cli *c, const cli_model *m, int32_t **ids, size_t *n,
+                          limn_error *err) {
+  char *text;
+  size_t size;
+  limn_tokens tokens = {0};
+  limn_status status = cli_read_text(c, &text, &size, err);
+  if (status != LIMN_OK) return status;
+  status = limn_tokenizer_encode(m->tokenizer, text, size, LIMN_SPECIAL_AS_TEXT, &tokens, err);
+  if (status == LIMN_OK && tokens.n == 0)
+    status = limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                            "the text is empty, expected at least one token");
+  if (status == LIMN_OK) {
+    *ids = tokens.ids;
+    *n = tokens.n;
+    tokens.ids = NULL;
+  }
+  limn_tokens_deinit(&tokens);
+  limn_free(text);
+  return status;
+}
 
 limn_status cli_read_tokens(const cli *c, const cli_model *m, int32_t **ids, size_t *n,
                             limn_error *err) {
@@ -36,8 +72,50 @@ limn_status cli_read_tokens(const cli *c, const cli_model *m, int32_t **ids, siz
     return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
                           "a text and --ids are given, expected one of them");
   if (list) return cli_parse_ids(list, ids, n, err);
+  if (m->tokenizer) return encode(c, m, ids, n, err);
   return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
                         "the model in \"%s\" has no tokenizer, expected --ids", m->folder);
+}
+
+int cli_print_token(FILE *to, const cli_model *m, int32_t id, int min_width, int max_width) {
+  size_t n = 0;
+  const char *bytes = m->tokenizer ? limn_tokenizer_bytes(m->tokenizer, id, &n) : NULL;
+  char quoted[1024];
+  size_t size = n < 900 ? n : 900;
+  if (bytes) {
+    memcpy(quoted + 1, bytes, size);
+    quoted[0] = quoted[size + 1] = '"';
+    size += 2;
+  } else {
+    size = (size_t)snprintf(quoted, sizeof quoted, "#%d", (int)id);
+  }
+  return cli_print_visible(to, quoted, size, min_width, max_width);
+}
+
+void cli_json_token(limn_json *j, const cli_model *m, int32_t id) {
+  size_t n = 0;
+  const char *bytes = m->tokenizer ? limn_tokenizer_bytes(m->tokenizer, id, &n) : NULL;
+  cli_json_int(j, "id", id);
+  limn_json_key(j, "text");
+  if (bytes)
+    limn_json_string(j, bytes, n);
+  else
+    limn_json_null(j);
+}
+
+void cli_json_int(limn_json *j, const char *key, int64_t value) {
+  limn_json_key(j, key);
+  limn_json_int(j, value);
+}
+
+void cli_json_double(limn_json *j, const char *key, double value) {
+  limn_json_key(j, key);
+  limn_json_double(j, value);
+}
+
+void cli_json_text(limn_json *j, const char *key, const char *value) {
+  limn_json_key(j, key);
+  limn_json_cstring(j, value);
 }
 
 /* ---- the session --------------------------------------------------------------------------------

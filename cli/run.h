@@ -26,7 +26,7 @@
 typedef struct cli_model {
   limn_pool *pool;
   limn_model *model;
-  const void *tokenizer; /* NULL: the model has none */
+  limn_tokenizer *tokenizer; /* NULL: the model has none */
   char *folder;
 } cli_model;
 
@@ -40,6 +40,18 @@ void cli_close_model(cli_model *m);
  */
 limn_status cli_read_tokens(const cli *c, const cli_model *m, int32_t **ids, size_t *n,
                             limn_error *err);
+
+/*
+ * Prints a token between quotes so that it can be seen, as cli_print_visible does; "#17" without a
+ * tokenizer. Returns the columns taken.
+ */
+int cli_print_token(FILE *to, const cli_model *m, int32_t id, int min_width, int max_width);
+/* Members "id" and "text" (null without a tokenizer) of the object that is open. */
+void cli_json_token(limn_json *j, const cli_model *m, int32_t id);
+/* A member of each kind in the object that is open. */
+void cli_json_int(limn_json *j, const char *key, int64_t value);
+void cli_json_double(limn_json *j, const char *key, double value);
+void cli_json_text(limn_json *j, const char *key, const char *value);
 
 /* A session and the edits of the command line. */
 typedef struct cli_session {
