@@ -108,6 +108,8 @@ struct cli {
   int n_given;
 };
 
+/* Whether the command's table has an option of this name. */
+bool cli_has_option(const cli *c, const char *name);
 /* By the option's name, which must be in the command's table. */
 bool cli_is_given(const cli *c, const char *name);
 bool cli_flag(const cli *c, const char *name);

@@ -204,12 +204,21 @@ bool cli_parse(cli *c, int argc, char **argv, bool *is_help) {
 /* ---- asking -----------------------------------------------------------------------------------
  */
 
-static const cli_option *declared(const cli *c, const char *name) {
+static const cli_option *find_declared(const cli *c, const char *name) {
   const cli_option *option;
   for (size_t i = 0; (option = cli_option_at(c->command, i)); i++)
     if (strcmp(option->name, name) == 0) return option;
-  assert(false); /* a command asked for an option that its table does not have */
   return NULL;
+}
+
+bool cli_has_option(const cli *c, const char *name) {
+  return find_declared(c, name) != NULL;
+}
+
+static const cli_option *declared(const cli *c, const char *name) {
+  const cli_option *option = find_declared(c, name);
+  assert(option); /* else a command asked for an option that its table does not have */
+  return option;
 }
 
 static const char *last_given(const cli *c, const cli_option *option, bool *is_given) {

@@ -143,7 +143,8 @@ limn_status cli_open_session(const cli *c, const cli_model *m, limn_session_opti
                              cli_session *s, limn_error *err) {
   *s = (cli_session){0};
   options.pool = m->pool;
-  if (strcmp(cli_value(c, "overflow"), "slide") == 0) options.overflow = LIMN_OVERFLOW_SLIDE;
+  if (cli_has_option(c, "overflow") && strcmp(cli_value(c, "overflow"), "slide") == 0)
+    options.overflow = LIMN_OVERFLOW_SLIDE;
   limn_status status = limn_session_new(m->model, &options, &s->session, err);
   if (status == LIMN_OK) status = attach_edits(c, m, s, err);
   if (status != LIMN_OK) cli_close_session(s);

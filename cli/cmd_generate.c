@@ -1,0 +1,423 @@
+/*
+ * cmd_generate.c - limn generate: one token after the other, shown as they come.
+ *
+ * The text goes out as soon as it is certain: bytes of a character that is not yet whole wait, and
+ * so does whatever may still become a stop string.
+ */
+#include "collect.h"
+#include "run.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { DEFAULT_TOKENS = 100 };
+
+static const cli_option options[] = {
+    {"tokens", 'n', CLI_INT, "N", NULL, 1, 1000000,
+     "At most N tokens; 100, or as many as fit, when not given"},
+    {"temperature", 0, CLI_DOUBLE, "T", NULL, 0, CLI_NO_MAX,
+     "0 takes the likeliest token; 1 draws from the model's distribution. 0 when not given, but 1 "
+     "when another option of sampling is"},
+    {"top-k", 0, CLI_INT, "K", NULL, 0, 2147483647.0, "Draw from the K likeliest; 0 is all"},
+    {"top-p", 0, CLI_DOUBLE, "P", NULL, 0, 1,
+     "Draw from the fewest that together have probability P; 0 and 1 are all"},
+    {"min-p", 0, CLI_DOUBLE, "P", NULL, 0, 1,
+     "Draw from those at least P times as likely as the likeliest"},
+    {"repetition-penalty", 0, CLI_DOUBLE, "R", NULL, 0, CLI_NO_MAX,
+     "Divide the logits of tokens already there by R, multiply them where negative"},
+    {"seed", 's', CLI_INT, "N", "0", 0, 0, "The same seed draws the same text"},
+    {"stop", 0, CLI_LIST, "STRING", NULL, 0, 0, "End before STRING; may be repeated"},
+    {"ignore-end", 0, CLI_FLAG, NULL, NULL, 0, 0, "Go on after the end-of-text token"},
+    {"only-new", 0, CLI_FLAG, NULL, NULL, 0, 0, "Leave out the prompt"},
+    {"log-probs", 'l', CLI_FLAG, NULL, NULL, 0, 0,
+     "Print a line for each token: log-probability and probability under the model"},
+    {"alternatives", 0, CLI_INT, "N", "0", 0, 20,
+     "With --log-probs or --json, the N likeliest tokens of each step"},
+    {"trace", 0, CLI_TEXT, "FILE", NULL, 0, 0,
+     "Keep the activations of every step in a safetensors file"},
+    {"hooks", 'k', CLI_TEXT, "HOOKS", "*", 0, 0, "The steps that --trace keeps"},
+    CLI_OPTIONS_IDS,
+    CLI_OPTIONS_TEXT,
+    CLI_OPTIONS_MODEL,
+    CLI_OPTIONS_RUN,
+    CLI_OPTIONS_JSON,
+    CLI_OPTIONS_END};
+
+static const cli_example examples[] = {
+    {"limn generate 'Once upon a time'", "The likeliest continuation."},
+    {"limn generate 'Once upon a time' --temperature 0.8 --top-k 40 --seed 7",
+     "A drawn one; another seed draws another."},
+    {"limn generate 'The king said' -l -n 8 --alternatives 3",
+     "Each step with its probability and the likeliest others."},
+    {"limn generate 'The king' -e 'blocks.5.attn.hook_z[:,1]=0'",
+     "Without head 1 of layer 5, in the prompt and in every new token."},
+    {NULL, NULL}};
+
+/* ---- state
+ * --------------------------------------------------------------------------------------- */
+
+typedef enum ending { BY_LENGTH, BY_END_OF_TEXT, BY_STOP_STRING } ending;
+
+typedef struct generation {
+  const cli *c;
+  const cli_model *m;
+  cli_session s;
+  limn_sampler *sampler;
+  cli_collector *collector; /* or NULL */
+  limn_json *json;          /* or NULL */
+  int32_t *ids;             /* the prompt and what follows */
+  size_t n_prompt, n, max_new;
+  limn_decoder decoder;
+  char *text; /* what follows the prompt, as far as its characters are whole */
+  size_t n_text, text_room, n_shown;
+  ending ending;
+  const char *stop_string;
+} generation;
+
+static limn_status no_memory(limn_error *err) {
+  return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+}
+
+/* ---- showing text
+ * ---------------------------------------------------------------------------------
+ */
+
+/* A model may write an escape sequence; a terminal should not obey it. */
+static void show(const char *text, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    unsigned char byte = (unsigned char)text[i];
+    bool is_control = (byte < 0x20 && byte != '\n' && byte != '\t') || byte == 0x7f;
+    if (is_control && cli_is_terminal())
+      printf("\\x%02x", byte);
+    else
+      putchar(byte);
+  }
+}
+
+static bool shows_text(const generation *g) {
+  return !g->json && !cli_flag(g->c, "log-probs");
+}
+
+static void show_until(generation *g, size_t end) {
+  if (shows_text(g) && end > g->n_shown) {
+    show(g->text + g->n_shown, end - g->n_shown);
+    fflush(stdout);
+  }
+  if (end > g->n_shown) g->n_shown = end;
+}
+
+/* The first stop string in the text; cuts the text before it. */
+static bool cut_at_stop(generation *g) {
+  const char *stop;
+  char *first = NULL;
+  for (int i = 0; (stop = cli_list_at(g->c, "stop", i)); i++) {
+    char *found = memmem(g->text, g->n_text, stop, strlen(stop));
+    if (!found || (first && found >= first)) continue;
+    first = found;
+    g->stop_string = stop;
+  }
+  if (first) g->n_text = (size_t)(first - g->text);
+  return first != NULL;
+}
+
+/* How many bytes at the end may be the beginning of a stop string. */
+static size_t held_back(const generation *g) {
+  const char *stop;
+  size_t most = 0;
+  for (int i = 0; (stop = cli_list_at(g->c, "stop", i)); i++) {
+    size_t n = strlen(stop);
+    for (size_t k = n > g->n_text ? g->n_text : n; k > most; k--)
+      if (memcmp(g->text + g->n_text - k, stop, k) == 0) most = k;
+  }
+  return most;
+}
+
+/* Adds a token's text and shows what is certain. False when a stop string was met. */
+static limn_status add_text(generation *g, int32_t id, bool *is_stopped, limn_error *err) {
+  size_t n = 0;
+  const char *bytes = g->m->tokenizer ? limn_tokenizer_bytes(g->m->tokenizer, id, &n) : NULL;
+  *is_stopped = false;
+  if (!bytes) return LIMN_OK;
+  if (g->n_text + n + 8 > g->text_room) {
+    size_t room = 2 * (g->n_text + n + 8);
+    char *grown = limn_resize(g->text, room, 1);
+    if (!grown) return no_memory(err);
+    g->text = grown;
+    g->text_room = room;
+  }
+  g->n_text += limn_decoder_push(&g->decoder, bytes, n, g->text + g->n_text);
+  *is_stopped = cut_at_stop(g);
+  show_until(g, g->n_text - (*is_stopped ? 0 : held_back(g)));
+  return LIMN_OK;
+}
+
+static void finish_text(generation *g) {
+  if (g->text && g->ending != BY_STOP_STRING)
+    g->n_text += limn_decoder_finish(&g->decoder, g->text + g->n_text);
+  show_until(g, g->n_text);
+  if (shows_text(g)) putchar('\n');
+}
+
+/* ---- a line or an object for each token
+ * -------------------------------------------------------------
+ */
+
+static void show_alternatives(const generation *g, const float *logits, int n) {
+  int32_t ids[20];
+  size_t vocab_size = (size_t)limn_model_config(g->m->model)->vocab_size;
+  limn_top_ids(logits, vocab_size, (size_t)n, ids);
+  for (int i = 0; i < n; i++) {
+    double p = limn_log_probability(logits, vocab_size, ids[i]);
+    printf("%s         %9.4f  %6.2f%%  ", cli_sgr(CLI_DIM), p, 100 * exp(p));
+    cli_print_token(stdout, g->m, ids[i], 0, 0);
+    printf("%s\n", cli_sgr(CLI_PLAIN));
+  }
+}
+
+static void write_alternatives(const generation *g, const float *logits, int n) {
+  int32_t ids[20];
+  size_t vocab_size = (size_t)limn_model_config(g->m->model)->vocab_size;
+  limn_top_ids(logits, vocab_size, (size_t)n, ids);
+  limn_json_key(g->json, "alternatives");
+  limn_json_begin_array(g->json);
+  for (int i = 0; i < n; i++) {
+    limn_json_begin_inline_object(g->json);
+    cli_json_token(g->json, g->m, ids[i]);
+    cli_json_double(g->json, "log_probability", limn_log_probability(logits, vocab_size, ids[i]));
+    limn_json_end_object(g->json);
+  }
+  limn_json_end_array(g->json);
+}
+
+static void show_choice(const generation *g, const limn_choice *choice, const float *logits) {
+  int n = (int)cli_int(g->c, "alternatives", 0);
+  if (g->json) {
+    if (n > 0)
+      limn_json_begin_object(g->json);
+    else
+      limn_json_begin_inline_object(g->json);
+    cli_json_token(g->json, g->m, choice->id);
+    limn_json_key(g->json, "logit");
+    limn_json_float(g->json, choice->logit);
+    limn_json_key(g->json, "log_probability");
+    limn_json_float(g->json, choice->log_probability);
+    limn_json_key(g->json, "drawn_probability");
+    limn_json_float(g->json, choice->drawn_probability);
+    cli_json_int(g->json, "n_candidates", choice->n_candidates);
+    if (n > 0) write_alternatives(g, logits, n);
+    limn_json_end_object(g->json);
+  } else if (cli_flag(g->c, "log-probs")) {
+    printf("%7d  %9.4f  %6.2f%%  %s", (int)choice->id, (double)choice->log_probability,
+           100 * exp((double)choice->log_probability), cli_sgr(CLI_BOLD));
+    cli_print_token(stdout, g->m, choice->id, 0, 0);
+    printf("%s\n", cli_sgr(CLI_PLAIN));
+    if (n > 0) show_alternatives(g, logits, n);
+    fflush(stdout);
+  }
+}
+
+/* ---- the loop
+ * ---------------------------------------------------------------------------------------
+ */
+
+static limn_status evaluate(generation *g, const int32_t *ids, size_t n, limn_error *err) {
+  limn_status status = limn_session_evaluate(g->s.session, ids, n, err);
+  if (status == LIMN_OK && g->collector) cli_collector_add_logits(g->collector);
+  return status;
+}
+
+static const float *last_logits(const generation *g) {
+  size_t n_rows;
+  const float *logits = limn_session_logits(g->s.session, &n_rows);
+  return logits + (n_rows - 1) * (size_t)limn_model_config(g->m->model)->vocab_size;
+}
+
+static bool is_end(const generation *g, int32_t id) {
+  int32_t end = limn_model_config(g->m->model)->eos_token_id;
+  return id == end && end >= 0 && !cli_flag(g->c, "ignore-end");
+}
+
+static limn_status generate(generation *g, limn_error *err) {
+  limn_status status = evaluate(g, g->ids, g->n_prompt, err);
+  if (status == LIMN_OK) status = cli_check_edits(&g->s, err);
+  for (size_t i = 0; status == LIMN_OK && i < g->max_new; i++) {
+    limn_choice choice;
+    bool is_stopped = false;
+    status = limn_sample(g->sampler, last_logits(g), g->ids, g->n, &choice, err);
+    if (status != LIMN_OK) return status;
+    show_choice(g, &choice, last_logits(g));
+    g->ids[g->n++] = choice.id;
+    if (is_end(g, choice.id)) {
+      g->ending = BY_END_OF_TEXT;
+      return LIMN_OK;
+    }
+    status = add_text(g, choice.id, &is_stopped, err);
+    if (is_stopped) {
+      g->ending = BY_STOP_STRING;
+      return LIMN_OK;
+    }
+    if (!cli_is_terminal()) cli_progress("token", (int64_t)i + 1, (int64_t)g->max_new);
+    if (status == LIMN_OK && i + 1 < g->max_new) status = evaluate(g, &choice.id, 1, err);
+  }
+  return status;
+}
+
+/* ---- before and after
+ * ---------------------------------------------------------------------------------
+ */
+
+static limn_status open_sampler(generation *g, limn_error *err) {
+  static const char *const others[] = {"top-k", "top-p", "min-p", "seed"};
+  const cli *c = g->c;
+  bool draws = false;
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    draws |= cli_is_given(c, others[i]);
+  limn_sampling o = {.temperature = (float)cli_double(c, "temperature", draws ? 1 : 0),
+                     .top_k = (int)cli_int(c, "top-k", 0),
+                     .top_p = (float)cli_double(c, "top-p", 0),
+                     .min_p = (float)cli_double(c, "min-p", 0),
+                     .repetition_penalty = (float)cli_double(c, "repetition-penalty", 0),
+                     .seed = (uint64_t)cli_int(c, "seed", 0)};
+  return limn_sampler_new(limn_model_config(g->m->model)->vocab_size, &o, &g->sampler, err);
+}
+
+/* How many tokens to make, and whether they fit. */
+static limn_status plan(generation *g, limn_error *err) {
+  int64_t n_ctx = limn_model_config(g->m->model)->n_ctx;
+  int64_t room = n_ctx - (int64_t)g->n_prompt + 1; /* the last token is not evaluated */
+  bool slides = strcmp(cli_value(g->c, "overflow"), "slide") == 0;
+  int64_t wanted = cli_int(g->c, "tokens", slides || room > DEFAULT_TOKENS ? DEFAULT_TOKENS : room);
+  if (slides && cli_is_given(g->c, "trace"))
+    return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
+                          "--trace and --overflow slide are given, a trace holds one window");
+  if (!slides && (room < 1 || wanted > room))
+    return limn_error_set(err, LIMN_ERROR_CONTEXT, LIMN_NO_OFFSET,
+                          "%lld tokens after a prompt of %zu do not fit into the context window "
+                          "of %lld, expected --overflow slide or fewer",
+                          (long long)(wanted < 1 ? 1 : wanted), g->n_prompt, (long long)n_ctx);
+  g->max_new = (size_t)wanted;
+  int32_t *grown = limn_resize(g->ids, g->n_prompt + g->max_new, sizeof *grown);
+  if (!grown) return no_memory(err);
+  g->ids = grown;
+  return LIMN_OK;
+}
+
+static limn_status prepare(generation *g, limn_error *err) {
+  limn_session_options session_options = {.all_logits = cli_is_given(g->c, "trace")};
+  limn_status status = cli_read_tokens(g->c, g->m, &g->ids, &g->n_prompt, err);
+  g->n = g->n_prompt;
+  if (status == LIMN_OK) status = plan(g, err);
+  if (status == LIMN_OK) status = open_sampler(g, err);
+  if (status == LIMN_OK) status = cli_open_session(g->c, g->m, session_options, &g->s, err);
+  if (status == LIMN_OK && cli_is_given(g->c, "trace"))
+    status = cli_collector_new(g->s.session, cli_value(g->c, "hooks"),
+                               (int64_t)(g->n_prompt + g->max_new) - 1, &g->collector, err);
+  return status;
+}
+
+static void deinit(generation *g) {
+  cli_close_session(&g->s);
+  cli_collector_free(g->collector);
+  limn_sampler_free(g->sampler);
+  limn_free(g->ids);
+  limn_free(g->text);
+}
+
+static limn_status show_prompt(const generation *g, limn_error *err) {
+  char *text;
+  size_t n;
+  if (!shows_text(g) || cli_flag(g->c, "only-new") || !g->m->tokenizer) return LIMN_OK;
+  limn_status status = limn_tokenizer_decode(g->m->tokenizer, g->ids, g->n_prompt, &text, &n, err);
+  if (status != LIMN_OK) return status;
+  fputs(cli_sgr(CLI_DIM), stdout);
+  show(text, n);
+  fputs(cli_sgr(CLI_PLAIN), stdout);
+  fflush(stdout);
+  limn_free(text);
+  return LIMN_OK;
+}
+
+static void begin_json(generation *g) {
+  limn_json *j = g->json;
+  limn_json_begin_object(j);
+  cli_json_text(j, "model", g->m->folder);
+  limn_json_key(j, "prompt_ids");
+  limn_json_begin_inline_array(j);
+  for (size_t i = 0; i < g->n_prompt; i++)
+    limn_json_int(j, g->ids[i]);
+  limn_json_end_array(j);
+  cli_json_int(j, "seed", cli_int(g->c, "seed", 0));
+  limn_json_key(j, "tokens");
+  limn_json_begin_array(j);
+}
+
+static void end_json(const generation *g) {
+  static const char *const endings[] = {"length", "end of text", "stop string"};
+  limn_json *j = g->json;
+  limn_json_end_array(j);
+  limn_json_key(j, "text");
+  limn_json_string(j, g->text ? g->text : "", g->n_text);
+  cli_json_text(j, "ended_by", endings[g->ending]);
+  cli_json_text(j, "stop_string", g->stop_string);
+  limn_json_end_object(j);
+}
+
+static void print_heading(void) {
+  printf("%s%7s  %9s  %7s  %s%s\n", cli_sgr(CLI_BOLD), "id", "log-prob", "prob", "token",
+         cli_sgr(CLI_PLAIN));
+}
+
+static limn_status run_all(generation *g, limn_error *err) {
+  limn_safetensors_writer *w = NULL;
+  const char *path = cli_value(g->c, "trace");
+  limn_status status = prepare(g, err);
+  if (status == LIMN_OK && path) status = limn_safetensors_writer_open(path, 0, &w, err);
+  if (status == LIMN_OK) status = show_prompt(g, err);
+  if (status == LIMN_OK && g->json) begin_json(g);
+  if (status == LIMN_OK && !g->json && cli_flag(g->c, "log-probs")) print_heading();
+  if (status == LIMN_OK) status = generate(g, err);
+  cli_progress_end();
+  if (g->n > g->n_prompt || status == LIMN_OK) finish_text(g);
+  if (status == LIMN_OK && g->json) end_json(g);
+  if (status == LIMN_OK && w) status = cli_collector_write(g->collector, w, err);
+  if (status == LIMN_OK && w) return limn_safetensors_writer_commit(w, err);
+  limn_safetensors_writer_discard(w);
+  return status;
+}
+
+static int run(cli *c) {
+  limn_error err;
+  cli_model m;
+  limn_json j;
+  generation g = {.c = c, .m = &m, .json = cli_flag(c, "json") ? &j : NULL};
+  for (int i = 0; cli_list_at(c, "stop", i); i++)
+    if (!*cli_list_at(c, "stop", i))
+      return cli_bad(c, "option --stop has \"\", expected at least one character");
+  if (cli_open_model(c, &m, &err) != LIMN_OK) return cli_fail(c, &err);
+  cli_json_begin(&j, &err);
+  int result = run_all(&g, &err) == LIMN_OK ? CLI_OK : cli_fail(c, &err);
+  if (result == CLI_OK && g.json) result = cli_json_end(c, &j);
+  deinit(&g);
+  cli_close_model(&m);
+  return result;
+}
+
+const cli_command cmd_generate = {
+    .name = "generate",
+    .group = CLI_RUN,
+    .rank = 10,
+    .summary = "continue a text",
+    .usage = "[OPTION]... (PROMPT | --file FILE | --ids 1,2,3)",
+    .description =
+        "Continues PROMPT token by token and shows the text as it comes. Without options of "
+        "sampling it takes the likeliest token each time. The steps of sampling and their order "
+        "are Hugging Face's: repetition penalty, temperature, top-k, top-p over what is left, "
+        "min-p; log-probabilities are always the model's own, before them.\n\n"
+        "It ends after --tokens tokens, at the end-of-text token, or before a --stop string. "
+        "Activations that --trace keeps are joined over all steps, as if the whole text had been "
+        "run at once (the last token is not run).\n\n" CLI_EDIT_PARAGRAPHS,
+    .options = options,
+    .examples = examples,
+    .max_arguments = 1,
+    .run = run,
+};
