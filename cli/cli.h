@@ -41,7 +41,7 @@ typedef enum cli_kind {
 } cli_kind;
 
 /* As `max` of a number without an upper limit. */
-#define CLI_NO_MAX 9e15
+#define CLI_NO_MAX 1e300
 
 typedef struct cli_option {
   const char *name; /* without its dashes; NULL ends the table */

@@ -150,13 +150,23 @@ static void catch_signals(void) {
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-/* What stands in stdio's buffer is written here, so that a full disk is not missed. */
+/* What stands in stdio's buffer is written here, so that a full disk is not missed. A write that
+   failed long ago has left no reason behind; one more attempt fails with the same. */
 static int close_output(const cli *c, int status) {
   bool failed = ferror(stdout) != 0;
   errno = 0;
-  if (fclose(stdout) != 0) failed = true;
-  if (!failed || errno == EPIPE || status == CLI_INTERRUPTED) return status;
-  return cli_bad(c, "cannot write standard output: %s", errno ? strerror(errno) : "write failed");
+  if (failed) {
+    clearerr(stdout);
+    putchar('\n');
+  }
+  if (fflush(stdout) != 0) failed = true;
+  int reason = errno;
+  if (fclose(stdout) != 0 && !failed) {
+    failed = true;
+    reason = errno;
+  }
+  if (!failed || reason == EPIPE || status == CLI_INTERRUPTED) return status;
+  return cli_bad(c, "cannot write standard output: %s", reason ? strerror(reason) : "write failed");
 }
 
 static int run_command(cli *c, int argc, char **argv) {

@@ -1,0 +1,94 @@
+#!/bin/sh
+# limn generate: greedy and drawn, ends, log-probabilities, traces and edits of every step.
+. "$(dirname "$0")/lib.sh"
+
+prompt="Once upon a time"
+run 0 generate "$prompt" -n 20
+quiet
+check "the prompt comes first" grep -q "^$prompt" "$work/out"
+cp "$work/out" "$work/greedy"
+run 0 generate "$prompt" -n 20 --only-new
+printf '%s' "$prompt" | cat - "$work/out" >"$work/joined"
+check "--only-new leaves it out" cmp -s "$work/joined" "$work/greedy"
+run 0 generate "$prompt" -n 20 --temperature 0 --threads 3
+check "threads change nothing" cmp -s "$work/out" "$work/greedy"
+run 0 generate "$prompt" -n 20 --top-k 1
+check "top-k 1 is greedy" cmp -s "$work/out" "$work/greedy"
+
+# ---- greedy takes the largest logit: the next id from a trace's logits
+ids=3,1,4,1,5
+run 0 generate -m "$tiny" --ids $ids -n 1 --json
+next=$(sed -n 's/.*"id": \([0-9]*\).*/\1/p' "$work/out")
+log_probability=$(sed -n 's/.*"log_probability": \([-0-9.e]*\).*/\1/p' "$work/out")
+"$LIMN" trace -m "$tiny" --ids $ids --hooks hook_embed --json | awk '/"logits"/ { inside = 1 }
+  inside && /"data"/ { gsub(/.*\[|\].*/, ""); n = split($0, x, ", ");
+    for (i = n - 511; i <= n; i++) { v = x[i] + 0; sum += exp(v); if (best == "" || v > best) { best = v; at = i } }
+    printf "%d %.9g\n", at - (n - 511), best - log(sum) }' >"$work/expected"
+read -r expected_id expected_log <"$work/expected"
+check "the id is the largest logit's: $next, $expected_id" [ "$next" = "$expected_id" ]
+check "the log-probability is its log softmax: $log_probability, $expected_log" \
+  awk "BEGIN { d = $log_probability - $expected_log; exit !(d < 1e-5 && d > -1e-5) }"
+
+# ---- drawing
+run 0 generate "$prompt" -n 20 --temperature 0.9 --top-k 50 --top-p 0.95 --seed 11
+cp "$work/out" "$work/drawn"
+run 0 generate "$prompt" -n 20 --temperature 0.9 --top-k 50 --top-p 0.95 --seed 11
+check "a seed repeats itself" cmp -s "$work/out" "$work/drawn"
+run 0 generate "$prompt" -n 20 --temperature 0.9 --top-k 50 --top-p 0.95 --seed 12
+check "another seed draws another text" sh -c '! cmp -s "$1" "$2"' sh "$work/out" "$work/drawn"
+run 0 generate "$prompt" -n 12 --repetition-penalty 1e30 --json
+check "a huge penalty repeats no token" [ "$(grep -o '"id": [0-9]*' "$work/out" | sort | uniq -d | wc -l)" = 0 ]
+
+# ---- ends
+run 0 generate "$prompt" -n 40 --stop "first thing" --json
+says '"ended_by": "stop string"'
+says '"stop_string": "first thing"'
+says_not 'first thing he'
+run 0 generate "$prompt" -n 40 --stop "first thing" --stop "zzz"
+check "the stop string is not shown" sh -c '! grep -q "first thing" "$1"' sh "$work/out"
+run 0 generate "$prompt" -n 3 --json
+says '"ended_by": "length"'
+run 0 generate -m "$tiny" --ids 1,2 -n 5 -l
+check "a heading and a line for each token" [ "$(wc -l <"$work/out")" = 6 ]
+run 0 generate "$prompt" -n 2 -l --alternatives 2
+check "and for each alternative" [ "$(wc -l <"$work/out")" = 7 ]
+
+# ---- the trace of all steps is the trace of the whole text
+run 0 generate -m "$tiny" --ids 1,2,3 -n 6 --ignore-end --trace "$work/steps.safetensors" --json
+all=$(sed -n 's/.*"id": \([0-9]*\).*/\1/p' "$work/out" | head -5 | paste -sd, -)
+run 0 trace -m "$tiny" --ids "1,2,3,$all" --hooks hook_embed --json
+grep '"data"' "$work/out" | tail -1 | tr -d '],' | tr -s '[ ' '\n' | grep '^[-0-9]' >"$work/whole"
+for hook in blocks.2.hook_resid_post blocks.2.attn.hook_pattern blocks.1.attn.hook_attn_scores blocks.0.attn.hook_k; do
+  run 0 trace -m "$tiny" --ids "1,2,3,$all" --hooks hook_embed --json -e "$hook=@$work/steps.safetensors"
+  grep '"data"' "$work/out" | tail -1 | tr -d '],' | tr -s '[ ' '\n' | grep '^[-0-9]' >"$work/patched"
+  # float32 sums in another order, as for any split of a text
+  paste "$work/whole" "$work/patched" | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > most) most = d
+    b = $1 < 0 ? -$1 : $1; if (b > scale) scale = b } END { exit !(NR == 8 * 512 && most <= 2e-6 * scale) }'
+  check "$hook of all steps is that of the whole text" [ $? = 0 ]
+done
+
+# ---- edits hold in every step
+run 0 generate "$prompt" -n 10 -e 'blocks.*.hook_mlp_out=0'
+check "an edit changes the text" sh -c '! cmp -s "$1" "$2"' sh "$work/out" "$work/greedy"
+run 2 generate "$prompt" -e 'hook_embed=nan'
+complains "the logit of token 0 is nan"
+
+# ---- the window
+run 2 generate "$prompt" -n 500
+complains "500 tokens after a prompt of 4 do not fit into the context window of 256"
+run 0 generate -m "$tiny" --ids 1,2,3 -n 100 --overflow slide --ignore-end -l
+check "a window that slides goes on" [ "$(wc -l <"$work/out")" = 101 ]
+run 0 generate -m "$tiny" --ids 1,2,3 --ignore-end -l
+check "without --tokens it fills the window: $(wc -l <"$work/out")" [ "$(wc -l <"$work/out")" = 63 ]
+run 2 generate "$prompt" --overflow slide --trace "$work/x"
+complains "a trace holds one window"
+run 2 generate ""
+complains "the text is empty"
+run 2 generate "$prompt" --stop ""
+complains 'option --stop has "", expected at least one character'
+run 2 generate "$prompt" --trace /nowhere/at/all
+complains "cannot write"
+run 0 generate "Tschüß, 世界" -n 2
+check "UTF-8 stays whole" sh -c 'iconv -f UTF-8 -t UTF-8 "$1" >/dev/null' sh "$work/out"
+
+finish
