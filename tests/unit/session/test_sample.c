@@ -4,6 +4,7 @@
  */
 #include "check.h"
 
+#include <jansson.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -104,6 +105,51 @@ static void same_as_the_definitions(void **state) {
     }
     limn_sampler_free(s);
   }
+}
+
+static float number(const json_t *object, const char *key) {
+  return (float)json_number_value(json_object_get(object, key));
+}
+
+/* tests/data/sampling.json, made by tools/make_sampling_reference.py. */
+static void same_as_hugging_face(void **state) {
+  (void)state;
+  json_error_t where;
+  json_t *cases = json_load_file(LIMN_TEST_DATA "/sampling.json", 0, &where);
+  if (!cases) fail_msg("sampling.json: %s", where.text);
+  assert_int_equal(json_array_size(cases), 39);
+  for (size_t i = 0; i < json_array_size(cases); i++) {
+    const json_t *one = json_array_get(cases, i), *options = json_object_get(one, "options");
+    const json_t *ids = json_object_get(one, "ids");
+    float logits[64], got[64], expected[64];
+    int32_t seen[64];
+    limn_error err;
+    limn_sampler *s;
+    size_t n = json_array_size(json_object_get(one, "logits")), n_ids = json_array_size(ids);
+    assert_true(n <= 64 && n_ids <= 64);
+    for (size_t k = 0; k < n; k++) {
+      logits[k] = (float)json_number_value(json_array_get(json_object_get(one, "logits"), k));
+      expected[k] =
+          (float)json_number_value(json_array_get(json_object_get(one, "probabilities"), k));
+    }
+    for (size_t k = 0; k < n_ids; k++)
+      seen[k] = (int32_t)json_integer_value(json_array_get(ids, k));
+    const limn_sampling o = {.temperature = number(options, "temperature"),
+                             .top_k = (int)json_integer_value(json_object_get(options, "top_k")),
+                             .top_p = number(options, "top_p"),
+                             .min_p = number(options, "min_p"),
+                             .repetition_penalty = number(options, "repetition_penalty")};
+    CHECK_OK(limn_sampler_new((int)n, &o, &s, &err), err);
+    CHECK_OK(limn_sampling_distribution(s, logits, seen, n_ids, got, &err), err);
+    for (size_t k = 0; k < n; k++)
+      assert_true((got[k] > 0) == (expected[k] > 0)); /* the same tokens are left */
+    char what[32];
+    snprintf(what, sizeof what, "case %zu", i);
+    /* scores of size 20 in float32 on both sides, so e^(20 * 2^-23) */
+    check_close(what, got, expected, (int64_t)n, 5e-6);
+    limn_sampler_free(s);
+  }
+  json_decref(cases);
 }
 
 static void greedy_takes_the_first_largest(void **state) {
@@ -299,11 +345,16 @@ static void every_allocation_may_fail(void **state) {
 }
 
 int main(void) {
-  const struct CMUnitTest tests[] = {
-      cmocka_unit_test(same_as_the_definitions), cmocka_unit_test(greedy_takes_the_first_largest),
-      cmocka_unit_test(ties_at_the_edge),        cmocka_unit_test(draws_follow_the_distribution),
-      cmocka_unit_test(a_seed_repeats_itself),   cmocka_unit_test(refuses_bad_options),
-      cmocka_unit_test(refuses_bad_logits),      cmocka_unit_test(tiny_temperature_is_greedy),
-      cmocka_unit_test(top_ids_in_order),        cmocka_unit_test(every_allocation_may_fail)};
+  const struct CMUnitTest tests[] = {cmocka_unit_test(same_as_the_definitions),
+                                     cmocka_unit_test(same_as_hugging_face),
+                                     cmocka_unit_test(greedy_takes_the_first_largest),
+                                     cmocka_unit_test(ties_at_the_edge),
+                                     cmocka_unit_test(draws_follow_the_distribution),
+                                     cmocka_unit_test(a_seed_repeats_itself),
+                                     cmocka_unit_test(refuses_bad_options),
+                                     cmocka_unit_test(refuses_bad_logits),
+                                     cmocka_unit_test(tiny_temperature_is_greedy),
+                                     cmocka_unit_test(top_ids_in_order),
+                                     cmocka_unit_test(every_allocation_may_fail)};
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
