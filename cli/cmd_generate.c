@@ -13,8 +13,8 @@
 enum { DEFAULT_TOKENS = 100 };
 
 static const cli_option options[] = {
-    {"tokens", 'n', CLI_INT, "N", NULL, 1, 1000000,
-     "At most N tokens; 100, or as many as fit, when not given"},
+    {"max-tokens", 'n', CLI_INT, "N", NULL, 1, 1000000,
+     "Make at most N tokens; 100, or as many as fit, when not given"},
     {"temperature", 0, CLI_DOUBLE, "T", NULL, 0, CLI_NO_MAX,
      "0 takes the likeliest token; 1 draws from the model's distribution. 0 when not given, but 1 "
      "when another option of sampling is"},
@@ -286,7 +286,8 @@ static limn_status plan(generation *g, limn_error *err) {
   int64_t n_ctx = limn_model_config(g->m->model)->n_ctx;
   int64_t room = n_ctx - (int64_t)g->n_prompt + 1; /* the last token is not evaluated */
   bool slides = strcmp(cli_value(g->c, "overflow"), "slide") == 0;
-  int64_t wanted = cli_int(g->c, "tokens", slides || room > DEFAULT_TOKENS ? DEFAULT_TOKENS : room);
+  int64_t wanted =
+      cli_int(g->c, "max-tokens", slides || room > DEFAULT_TOKENS ? DEFAULT_TOKENS : room);
   if (slides && cli_is_given(g->c, "trace"))
     return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
                           "--trace and --overflow slide are given, a trace holds one window");
@@ -413,7 +414,7 @@ const cli_command cmd_generate = {
         "sampling it takes the likeliest token each time. The steps of sampling and their order "
         "are Hugging Face's: repetition penalty, temperature, top-k, top-p over what is left, "
         "min-p; log-probabilities are always the model's own, before them.\n\n"
-        "It ends after --tokens tokens, at the end-of-text token, or before a --stop string. "
+        "It ends after --max-tokens tokens, at the end-of-text token, or before a --stop string. "
         "Activations that --trace keeps are joined over all steps, as if the whole text had been "
         "run at once (the last token is not run).\n\n" CLI_EDIT_PARAGRAPHS,
     .options = options,

@@ -221,6 +221,7 @@ static int run(cli *c, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  cli_has_color(); /* decided now: a handler could not ask the environment */
   catch_signals();
   setvbuf(stdout, NULL, _IOFBF, 1 << 16);
   qsort(commands, cli_command_count(), sizeof *commands, by_place);

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <limn/io.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -63,6 +64,11 @@ static bool open_beside(limn_output *o) {
     errno = ENAMETOOLONG;
     return false;
   }
+  /* A signal's handler must find the name of every file that is there. (The threads of a pool take
+     no signals.) */
+  sigset_t all, before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_BLOCK, &all, &before);
   pthread_mutex_lock(&pending_lock);
   for (o->slot = 0; o->slot < MAX_PENDING && atomic_load(&pending[o->slot].is_used);)
     o->slot++;
@@ -76,6 +82,9 @@ static bool open_beside(limn_output *o) {
     errno = EMFILE;
   }
   pthread_mutex_unlock(&pending_lock);
+  int reason = errno;
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  errno = reason;
   if (o->fd >= 0) copy_mode(o->fd, o->path);
   return o->fd >= 0;
 }

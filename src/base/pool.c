@@ -9,6 +9,7 @@
 #include "base/memory.h"
 
 #include <pthread.h>
+#include <signal.h>
 #include <stdatomic.h>
 
 #define MAX_THREADS 1024
@@ -54,6 +55,26 @@ static void *work(void *argument) {
   return NULL;
 }
 
+/*
+ * Signals are for the program's own threads, whose handlers know what they do: a worker takes none
+ * but those that its own faults raise.
+ */
+static bool start_workers(limn_pool *pool) {
+  static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGPROF};
+  sigset_t blocked, before;
+  sigfillset(&blocked);
+  for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+    sigdelset(&blocked, own[i]);
+  pthread_sigmask(SIG_BLOCK, &blocked, &before);
+  int failed = 0;
+  while (!failed && pool->n_workers < pool->n_threads - 1) {
+    failed = pthread_create(&pool->workers[pool->n_workers], NULL, work, pool);
+    if (!failed) pool->n_workers++;
+  }
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
+  return !failed;
+}
+
 limn_status limn_pool_new(int n_threads, limn_pool **out, limn_error *err) {
   *out = NULL;
   if (n_threads == 0) n_threads = limn_default_threads();
@@ -72,14 +93,11 @@ limn_status limn_pool_new(int n_threads, limn_pool **out, limn_error *err) {
   pthread_mutex_init(&pool->lock, NULL);
   pthread_cond_init(&pool->work, NULL);
   pthread_cond_init(&pool->done, NULL);
-  while (pool->n_workers < n_threads - 1) {
-    if (pthread_create(&workers[pool->n_workers], NULL, work, pool) != 0) {
-      int started = pool->n_workers + 1;
-      limn_pool_free(pool);
-      return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET,
-                            "the system gave %d threads, %d were asked for", started, n_threads);
-    }
-    pool->n_workers++;
+  if (!start_workers(pool)) {
+    int started = pool->n_workers + 1;
+    limn_pool_free(pool);
+    return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET,
+                          "the system gave %d threads, %d were asked for", started, n_threads);
   }
   *out = pool;
   return LIMN_OK;

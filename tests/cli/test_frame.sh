@@ -65,8 +65,8 @@ run 2 info --threads 0
 complains 'option --threads has "0", expected a whole number from 1 to 1024'
 run 2 generate hi --temperature warm
 complains 'option --temperature has "warm", expected a number of at least 0'
-run 2 generate hi --tokens 1.5
-complains 'option --tokens has "1.5", expected a whole number'
+run 2 generate hi --max-tokens 1.5
+complains 'option --max-tokens has "1.5", expected a whole number'
 run 2 generate hi --top-p 1.01
 complains 'expected a number from 0 to 1'
 run 2 trace --o x --ids 1

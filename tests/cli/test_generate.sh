@@ -79,7 +79,7 @@ complains "500 tokens after a prompt of 4 do not fit into the context window of 
 run 0 generate -m "$tiny" --ids 1,2,3 -n 100 --overflow slide --ignore-end -l
 check "a window that slides goes on" [ "$(wc -l <"$work/out")" = 101 ]
 run 0 generate -m "$tiny" --ids 1,2,3 --ignore-end -l
-check "without --tokens it fills the window: $(wc -l <"$work/out")" [ "$(wc -l <"$work/out")" = 63 ]
+check "without --max-tokens it fills the window: $(wc -l <"$work/out")" [ "$(wc -l <"$work/out")" = 63 ]
 run 2 generate "$prompt" --overflow slide --trace "$work/x"
 complains "a trace holds one window"
 run 2 generate ""
