@@ -3,7 +3,9 @@
  *
  *   HOOKS[INDEX] = VALUE        blocks.3.attn.hook_z[:,2]=0
  *
- * HOOKS is what limn_hook_match takes: a name, an alias, a glob, or several with commas between.
+ * HOOKS is what limn_hook_match takes: a name, an alias, a glob, or several with commas between. A
+ * star right before the `=` is the operator's: a glob that ends in one is written
+ * blocks.0.*[...]=0.
  *
  * INDEX is as in numpy: integers, slices with a step, `...`, negative ones from the end; left out,
  * it is everything. On an axis of positions (position, query, key) it counts from the beginning of

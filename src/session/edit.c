@@ -161,6 +161,8 @@ static limn_status read_value(limn_edit *e, size_t at, limn_error *err) {
 /* HOOKS, then perhaps [INDEX], then perhaps an operator, then = and a value. */
 static limn_status read_text(limn_edit *e, limn_error *err) {
   size_t at = strcspn(e->text, "[=+-/ \t");
+  /* In "hook_embed*=2" the star is the operator's, as everywhere before a "=". */
+  if (e->text[at] == '=' && at > 0 && e->text[at - 1] == '*') at--;
   e->names_end = at;
   at = skip_spaces(e->text, at);
   limn_status status = e->text[at] == '[' ? read_index(e, &at, err) : LIMN_OK;

@@ -113,6 +113,10 @@ static float all_divided(float old, int p, int h, int d) {
   (void)p, (void)h, (void)d;
   return old / 3;
 }
+static float all_doubled(float old, int p, int h, int d) {
+  (void)p, (void)h, (void)d;
+  return old * 2;
+}
 static float all_minus_one(float old, int p, int h, int d) {
   (void)old, (void)p, (void)h, (void)d;
   return -1;
@@ -138,6 +142,10 @@ static void each_form_does_what_it_says(void **state) {
                {"blocks.0.attn.hook_z=-inf", all_minus_infinity},
                {"blocks.0.attn.hook_z[...]/=3", all_divided},
                {"blocks.0.attn.hook_z=/3", all_divided},
+               {"blocks.0.attn.hook_z*=2", all_doubled},
+               {"blocks.0.attn.hook_z *= 2", all_doubled},
+               {"blocks.0.attn.hook_z=*2", all_doubled},
+               {"blocks.0.attn.*[...]=-1", all_minus_one},
                {"blocks.0.attn.hook_z[:,:,:]=-1", all_minus_one}};
   run_edited(r, NULL, hook, N, &plain);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -345,6 +353,7 @@ static void refuses_what_does_not_parse(void **state) {
       {"hook_embed", LIMN_ERROR_ARGUMENT, "expected HOOK=VALUE"},
       {"=0", LIMN_ERROR_ARGUMENT, "expected HOOK=VALUE"},
       {"[0]=0", LIMN_ERROR_ARGUMENT, "expected HOOK=VALUE"},
+      {"*=0", LIMN_ERROR_ARGUMENT, "expected HOOK=VALUE"},
       {"hook_embed[0]", LIMN_ERROR_ARGUMENT, "expected HOOK=VALUE"},
       {"hook_embed[0=0", LIMN_ERROR_ARGUMENT, "the index does not end, expected ]"},
       {"hook_embed[]=0", LIMN_ERROR_ARGUMENT, "expected an integer, a slice"},
