@@ -54,6 +54,18 @@ numbers "$work/out" blocks.1.attn.hook_z | awk 'int((NR - 1) / 8) % 4 == 2 && $1
   int((NR - 1) / 8) % 4 != 2 && $1 == 0 { bad = 1 } END { exit bad }'
 check "head 2 is zero, the others are not" [ $? = 0 ]
 
+# ---- the edits that docs/command.md shows
+run 0 trace "The dog ran" -o "$work/other.safetensors"
+run 0 trace "The cat sat" --hooks hook_embed
+cp "$work/out" "$work/plain"
+sed -n 's/^| `\([^`]*=[^`]*\)` .*/\1/p' "$LIMN_SOURCE_DIR/docs/command.md" |
+  sed "s|@other|@$work/other|" | grep -v '@dir' >"$work/edits"
+check "there are some" [ "$(wc -l <"$work/edits")" -ge 4 ]
+while IFS= read -r edit; do
+  run 0 trace "The cat sat" --hooks hook_embed -e "$edit"
+  check "$edit changes the logits" sh -c '! cmp -s "$1" "$2"' sh "$work/out" "$work/plain"
+done <"$work/edits"
+
 # ---- what is refused
 bad() { # bad MESSAGE ARGUMENT...
   message=$1
