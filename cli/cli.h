@@ -25,7 +25,7 @@
 #include <limn/limn.h>
 #include <stdio.h>
 
-/* ---- a command's table ---------------------------------------------------------------------- */
+/* ---- a command's table ----------------------------------------------------------------------- */
 
 enum { CLI_OK = 0, CLI_FAILED = 1, CLI_BAD_INPUT = 2, CLI_INTERRUPTED = 130 };
 
@@ -95,7 +95,7 @@ typedef struct cli_command {
 #define CLI_OPTIONS_END                                                                            \
   { NULL, 0, CLI_FLAG, NULL, NULL, 0, 0, NULL }
 
-/* ---- what was given ------------------------------------------------------------------------- */
+/* ---- what was given -------------------------------------------------------------------------- */
 
 struct cli {
   const cli_command *command; /* NULL before one is known */
@@ -123,8 +123,7 @@ const char *cli_list_at(const cli *c, const char *name, int i);
 /* Positional argument i, or NULL. */
 const char *cli_argument(const cli *c, int i);
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 /* Prints "limn COMMAND: text" on standard error, returns the exit status that fits. */
 int cli_fail(const cli *c, const limn_error *err);
@@ -135,8 +134,7 @@ void cli_note(const cli *c, const char *format, ...) LIMN_PRINTF(2, 3);
 /* The nearest of n words to `word`, or NULL when none is near. */
 const char *cli_nearest(const char *word, const char *const *words, size_t n);
 
-/* ---- input ------------------------------------------------------------------------------------
- */
+/* ---- input ----------------------------------------------------------------------------------- */
 
 /*
  * The command's text: its positional argument, or --file, or standard input when that is no
@@ -146,8 +144,7 @@ limn_status cli_read_text(const cli *c, char **text, size_t *n, limn_error *err)
 /* "1,2,3" or "1 2 3" into ids from limn_alloc. */
 limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error *err);
 
-/* ---- models -----------------------------------------------------------------------------------
- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 /*
  * The folder of -m MODEL (NULL: the bundled model), from limn_alloc. NOT_FOUND lists the models
@@ -155,8 +152,7 @@ limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error
  */
 limn_status cli_find_model(const char *name, char **folder, limn_error *err);
 
-/* ---- the terminal -----------------------------------------------------------------------------
- */
+/* ---- the terminal ---------------------------------------------------------------------------- */
 
 typedef enum cli_style {
   CLI_PLAIN = 0,
@@ -191,8 +187,7 @@ bool cli_is_terminal(void);
 void cli_progress(const char *what, int64_t done, int64_t total);
 void cli_progress_end(void);
 
-/* ---- text in columns ----------------------------------------------------------------------------
- */
+/* ---- text in columns ------------------------------------------------------------------------- */
 
 /* The columns that n bytes of UTF-8 take: 0 for a combining mark, 2 for a wide character. */
 int cli_text_width(const char *text, size_t n);
@@ -212,16 +207,14 @@ char *cli_group_digits(char out[32], int64_t x, char separator);
 /* 15300000 as "15.3 MB". Returns `out`. */
 char *cli_size_text(char out[32], uint64_t bytes);
 
-/* ---- JSON on standard output -------------------------------------------------------------------
- */
+/* ---- JSON on standard output ----------------------------------------------------------------- */
 
 /* Prepares a writer on standard output, indented. */
 void cli_json_begin(limn_json *j, limn_error *err);
 /* Ends it; an exit status. */
 int cli_json_end(const cli *c, limn_json *j);
 
-/* ---- inside the frame ---------------------------------------------------------------------------
- */
+/* ---- inside the frame ------------------------------------------------------------------------ */
 
 extern const cli_option cli_common_options[]; /* --color, --help */
 /* Option i of a command (or NULL), its own before the common ones; NULL after the last. */

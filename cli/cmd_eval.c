@@ -50,8 +50,7 @@ typedef struct evaluation {
 } evaluation;
 
 /* ---- scoring
- * ---------------------------------------------------------------------------------------
- */
+ * ------------------------------------------------------------------------------ */
 
 static void score_row(void *user, size_t i) {
   evaluation *e = user;
@@ -95,7 +94,7 @@ static limn_status score_all(evaluation *e, limn_error *err) {
 }
 
 /* ---- the text
- * ------------------------------------------------------------------------------------ */
+ * ----------------------------------------------------------------------------- */
 
 static limn_status encode_file(evaluation *e, const char *path, limn_error *err) {
   char *text;
@@ -155,7 +154,7 @@ static limn_status prepare(evaluation *e, limn_error *err) {
 }
 
 /* ---- showing
- * ------------------------------------------------------------------------------------- */
+ * ------------------------------------------------------------------------------ */
 
 static double mean_loss(const evaluation *e) {
   double sum = 0;
@@ -243,7 +242,7 @@ static int write_json(const evaluation *e, limn_error *err) {
 }
 
 /* ---- the command
- * ----------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------- */
 
 static double now(void) {
   struct timespec t;

@@ -54,7 +54,7 @@ static const cli_example examples[] = {
     {NULL, NULL}};
 
 /* ---- state
- * --------------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------------- */
 
 typedef enum ending { BY_LENGTH, BY_END_OF_TEXT, BY_STOP_STRING } ending;
 
@@ -79,8 +79,7 @@ static limn_status no_memory(limn_error *err) {
 }
 
 /* ---- showing text
- * ---------------------------------------------------------------------------------
- */
+ * ------------------------------------------------------------------------- */
 
 /* A model may write an escape sequence; a terminal should not obey it. */
 static void show(const char *text, size_t n) {
@@ -159,8 +158,7 @@ static void finish_text(generation *g) {
 }
 
 /* ---- a line or an object for each token
- * -------------------------------------------------------------
- */
+ * --------------------------------------------------- */
 
 static void show_alternatives(const generation *g, const float *logits, int n) {
   int32_t ids[20];
@@ -217,8 +215,7 @@ static void show_choice(const generation *g, const limn_choice *choice, const fl
 }
 
 /* ---- the loop
- * ---------------------------------------------------------------------------------------
- */
+ * ----------------------------------------------------------------------------- */
 
 static limn_status evaluate(generation *g, const int32_t *ids, size_t n, limn_error *err) {
   limn_status status = limn_session_evaluate(g->s.session, ids, n, err);
@@ -239,7 +236,6 @@ static bool is_end(const generation *g, int32_t id) {
 
 static limn_status generate(generation *g, limn_error *err) {
   limn_status status = evaluate(g, g->ids, g->n_prompt, err);
-  if (status == LIMN_OK) status = cli_check_edits(&g->s, err);
   for (size_t i = 0; status == LIMN_OK && i < g->max_new; i++) {
     limn_choice choice;
     bool is_stopped = false;
@@ -263,8 +259,7 @@ static limn_status generate(generation *g, limn_error *err) {
 }
 
 /* ---- before and after
- * ---------------------------------------------------------------------------------
- */
+ * --------------------------------------------------------------------- */
 
 static limn_status open_sampler(generation *g, limn_error *err) {
   static const char *const others[] = {"top-k", "top-p", "min-p", "seed"};
@@ -374,11 +369,14 @@ static limn_status run_all(generation *g, limn_error *err) {
   limn_status status = prepare(g, err);
   if (status == LIMN_OK && path) status = limn_safetensors_writer_open(path, 0, &w, err);
   if (status == LIMN_OK) status = show_prompt(g, err);
+  bool has_begun = status == LIMN_OK;
   if (status == LIMN_OK && g->json) begin_json(g);
   if (status == LIMN_OK && !g->json && cli_flag(g->c, "log-probs")) print_heading();
   if (status == LIMN_OK) status = generate(g, err);
   cli_progress_end();
-  if (g->n > g->n_prompt || status == LIMN_OK) finish_text(g);
+  if (has_begun) finish_text(g);
+  /* Only now: an edit may be meant for a position that was generated. */
+  if (status == LIMN_OK) status = cli_check_edits(&g->s, err);
   if (status == LIMN_OK && g->json) end_json(g);
   if (status == LIMN_OK && w) status = cli_collector_write(g->collector, w, err);
   if (status == LIMN_OK && w) return limn_safetensors_writer_commit(w, err);

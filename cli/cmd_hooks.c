@@ -18,7 +18,7 @@ static const cli_example examples[] = {
     {NULL, NULL}};
 
 /* ---- the points as a page
- * ------------------------------------------------------------------------ */
+ * ----------------------------------------------------------------- */
 
 static void print_line(const char *sign, const char *text, int width) {
   if (*text == '\0') return;
@@ -89,7 +89,7 @@ static void write_point(limn_json *j, const limn_hook_point *point) {
 }
 
 /* ---- hooks that match
- * ---------------------------------------------------------------------------- */
+ * --------------------------------------------------------------------- */
 
 /* "position, 4, 32": sizes where the model fixes them, names where the text does. */
 static void sized_shape(const limn_model *model, limn_hook hook, char *out, size_t size) {
@@ -125,7 +125,7 @@ static void print_hooks(const limn_model *model, const limn_hook *hooks, size_t 
 }
 
 /* ---- the command
- * --------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------- */
 
 static int write_json(const cli *c, const limn_model *model, const limn_hook *hooks, size_t n,
                       limn_error *err) {

@@ -39,8 +39,7 @@ typedef struct trace {
   int64_t n_tensors, n_numbers;
 } trace;
 
-/* ---- the table ----------------------------------------------------------------------------------
- */
+/* ---- the table ------------------------------------------------------------------------------- */
 
 typedef struct summary {
   int64_t n_finite, n_other;
@@ -91,7 +90,7 @@ static void print_row(const char *name, const limn_tensor *value, const float *n
 }
 
 /* ---- what becomes of a tensor
- * --------------------------------------------------------------------- */
+ * ------------------------------------------------------------- */
 
 static void write_json(limn_json *j, const char *name, const limn_tensor *value,
                        const float *numbers) {
@@ -146,7 +145,7 @@ static limn_status keep_logits(trace *t, const limn_session *s, limn_error *err)
 }
 
 /* ---- the command
- * ---------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------- */
 
 static limn_status add_metadata(trace *t, const cli_model *m, const limn_session *s,
                                 limn_error *err) {

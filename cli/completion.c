@@ -16,8 +16,7 @@ static bool takes_path(const cli_option *o) {
                          strcmp(o->argument, "MODEL") == 0);
 }
 
-/* ---- bash -------------------------------------------------------------------------------------
- */
+/* ---- bash ------------------------------------------------------------------------------------ */
 
 static void put_bash_command(FILE *to, const cli_command *command) {
   const cli_option *o;
@@ -66,8 +65,7 @@ static void put_bash(FILE *to) {
         to);
 }
 
-/* ---- zsh --------------------------------------------------------------------------------------
- */
+/* ---- zsh ------------------------------------------------------------------------------------- */
 
 /* Inside single quotes: a quote ends them, a colon and brackets mean something to _arguments. */
 static void put_quoted(FILE *to, const char *text) {
@@ -127,8 +125,7 @@ static void put_zsh(FILE *to) {
   fputs("  esac\n}\n_limn \"$@\"\n", to);
 }
 
-/* ---- fish -------------------------------------------------------------------------------------
- */
+/* ---- fish ------------------------------------------------------------------------------------ */
 
 static void put_fish_quoted(FILE *to, const char *text) {
   fputc('\'', to);

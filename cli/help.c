@@ -15,8 +15,7 @@ static void print_heading(FILE *to, const char *text) {
   fprintf(to, "\n%s%s%s\n", cli_sgr(CLI_BOLD), text, cli_sgr(CLI_PLAIN));
 }
 
-/* ---- limn --help ------------------------------------------------------------------------------
- */
+/* ---- limn --help ----------------------------------------------------------------------------- */
 
 static const char tagline[] =
     "take a text through a language model and see every number on the way";
@@ -43,8 +42,7 @@ void cli_help_overview(FILE *to) {
   fprintf(to, "\nWithout -m MODEL a command takes the bundled model, tales.\n");
 }
 
-/* ---- limn COMMAND --help ------------------------------------------------------------------------
- */
+/* ---- limn COMMAND --help --------------------------------------------------------------------- */
 
 /* "-m, --model MODEL" */
 static int option_label(const cli_option *o, char out[128]) {
@@ -112,8 +110,7 @@ void cli_help_command(FILE *to, const cli_command *command) {
   }
 }
 
-/* ---- man pages ----------------------------------------------------------------------------------
- */
+/* ---- man pages ------------------------------------------------------------------------------- */
 
 /* Text for roff: a backslash and a hyphen are escaped, a leading dot or quote is made harmless. */
 static void put_roff(FILE *to, const char *text, size_t n) {

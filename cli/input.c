@@ -10,8 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* ---- text and ids -----------------------------------------------------------------------------
- */
+/* ---- text and ids ---------------------------------------------------------------------------- */
 
 static limn_status copy_text(const char *from, char **text, size_t *n, limn_error *err) {
   *n = strlen(from);
@@ -66,8 +65,7 @@ limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error
   }
 }
 
-/* ---- models -----------------------------------------------------------------------------------
- */
+/* ---- models ---------------------------------------------------------------------------------- */
 
 static bool has_config(const char *folder) {
   char path[4096];
@@ -154,8 +152,7 @@ limn_status cli_find_model(const char *name, char **folder, limn_error *err) {
   return no_such_model(name, err);
 }
 
-/* ---- JSON -------------------------------------------------------------------------------------
- */
+/* ---- JSON ------------------------------------------------------------------------------------ */
 
 static limn_status write_to_stdout(void *user, const void *bytes, size_t n, limn_error *err) {
   (void)user;

@@ -14,8 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
-/* ---- the commands, collected by the build from the names of the files cmd_*.c -----------------
- */
+/* ---- the commands, collected by the build from the names of the files cmd_*.c ---------------- */
 
 #define X(name) extern const cli_command cmd_##name;
 #include "commands.inc"
@@ -51,8 +50,7 @@ const cli_command *cli_command_find(const char *name) {
   return NULL;
 }
 
-/* ---- errors -----------------------------------------------------------------------------------
- */
+/* ---- errors ---------------------------------------------------------------------------------- */
 
 static void print_error(const cli *c, const char *kind, const char *text) {
   fflush(stdout);
@@ -122,8 +120,7 @@ const char *cli_nearest(const char *word, const char *const *words, size_t n) {
   return best;
 }
 
-/* ---- signals ----------------------------------------------------------------------------------
- */
+/* ---- signals --------------------------------------------------------------------------------- */
 
 static void on_signal(int number) {
   limn_output_discard_all_on_signal();
@@ -147,8 +144,7 @@ static void catch_signals(void) {
   }
 }
 
-/* ---- running ----------------------------------------------------------------------------------
- */
+/* ---- running --------------------------------------------------------------------------------- */
 
 /* What stands in stdio's buffer is written here, so that a full disk is not missed. A write that
    failed long ago has left no reason behind; one more attempt fails with the same. */

@@ -29,7 +29,7 @@ const cli_option *cli_option_at(const cli_command *command, size_t i) {
   return NULL;
 }
 
-/* ---- finding -------------------------------------------------------------------------------- */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 #define MAX_OPTIONS 64
 
@@ -76,8 +76,7 @@ static const cli_option *find_letter(const cli *c, char letter) {
   return NULL;
 }
 
-/* ---- checking values --------------------------------------------------------------------------
- */
+/* ---- checking values ------------------------------------------------------------------------- */
 
 static bool has_limits(const cli_option *o) {
   return o->min < o->max;
@@ -124,8 +123,7 @@ static bool check_value(const cli *c, const cli_option *o, const char *value) {
   return true;
 }
 
-/* ---- parsing ----------------------------------------------------------------------------------
- */
+/* ---- parsing --------------------------------------------------------------------------------- */
 
 typedef struct reading {
   cli *c;
@@ -201,8 +199,7 @@ bool cli_parse(cli *c, int argc, char **argv, bool *is_help) {
   return *is_help || check_arguments(c);
 }
 
-/* ---- asking -----------------------------------------------------------------------------------
- */
+/* ---- asking ---------------------------------------------------------------------------------- */
 
 static const cli_option *find_declared(const cli *c, const char *name) {
   const cli_option *option;

@@ -7,8 +7,7 @@
 
 #define GPT2_VOCAB_SIZE 50257
 
-/* ---- the model ----------------------------------------------------------------------------------
- */
+/* ---- the model ------------------------------------------------------------------------------- */
 
 /*
  * The tokenizer that lies in the model's folder. A GPT-2 without one (its weights alone were
@@ -39,8 +38,7 @@ void cli_close_model(cli_model *m) {
   *m = (cli_model){0};
 }
 
-/* ---- tokens -------------------------------------------------------------------------------------
- */
+/* ---- tokens ---------------------------------------------------------------------------------- */
 
 static limn_status encode(const cli *c, const cli_model *m, int32_t **ids, size_t *n,
                           limn_error *err) {
@@ -118,8 +116,7 @@ void cli_json_text(limn_json *j, const char *key, const char *value) {
   limn_json_cstring(j, value);
 }
 
-/* ---- the session --------------------------------------------------------------------------------
- */
+/* ---- the session ----------------------------------------------------------------------------- */
 
 static limn_status attach_edits(const cli *c, const cli_model *m, cli_session *s, limn_error *err) {
   int n = 0;

@@ -14,8 +14,7 @@
 #include <math.h>
 #include <string.h>
 
-/* ---- what is read -------------------------------------------------------------------------------
- */
+/* ---- what is read ---------------------------------------------------------------------------- */
 
 /* One item of an index. An integer n is the slice n:n+1 that also takes its axis away. */
 typedef struct item {
@@ -60,8 +59,7 @@ static limn_status bad(limn_error *err, limn_status status, const limn_edit *e, 
   return limn_error_set(err, status, offset, "edit \"%s\": %s", e->text, what);
 }
 
-/* ---- reading the text ---------------------------------------------------------------------------
- */
+/* ---- reading the text ------------------------------------------------------------------------ */
 
 static size_t skip_spaces(const char *text, size_t at) {
   return at + strspn(text + at, " \t");
@@ -175,8 +173,7 @@ static limn_status read_text(limn_edit *e, limn_error *err) {
 }
 
 /* ---- fitting the index to a hook
- * ------------------------------------------------------------------
- */
+ * ---------------------------------------------------------- */
 
 /* The name of axis i in a shape text "position, n_head, d_head". */
 static const char *axis_name(const char *shape, int i, size_t *n) {
@@ -238,8 +235,7 @@ static limn_status fit_index(const limn_model *model, const limn_edit *e, target
 }
 
 /* ---- values from a file
- * --------------------------------------------------------------------------
- */
+ * ------------------------------------------------------------------- */
 
 /* Whether the tensor is the hook's value of some run, or else broadcasts to what is selected. */
 static bool shape_fits(const limn_model *model, const target *t) {
@@ -318,8 +314,7 @@ static limn_status read_file(const limn_model *model, limn_edit *e, limn_error *
 }
 
 /* ---- making and freeing
- * ----------------------------------------------------------------------------
- */
+ * ------------------------------------------------------------------- */
 
 static limn_status prepare_mean(const limn_model *model, const limn_edit *e, target *t,
                                 limn_error *err) {
@@ -398,8 +393,7 @@ int64_t limn_edit_count(const limn_edit *e) {
 }
 
 /* ---- applying
- * -------------------------------------------------------------------------------------
- */
+ * ----------------------------------------------------------------------------- */
 
 /* The indices first, first + step, ... of one axis, `count` of them; `base` is the index of the
    tensor's first entry. */

@@ -26,8 +26,7 @@ struct limn_sampler {
   uint64_t random;
 };
 
-/* ---- making -----------------------------------------------------------------------------------
- */
+/* ---- making ---------------------------------------------------------------------------------- */
 
 static limn_status out_of_range(limn_error *err, const char *what, double found,
                                 const char *wanted) {
@@ -89,8 +88,7 @@ void limn_sampler_free(limn_sampler *s) {
   limn_free(s);
 }
 
-/* ---- a heap of ids, the largest score on top ----------------------------------------------------
- */
+/* ---- a heap of ids, the largest score on top ------------------------------------------------- */
 
 static bool comes_before(const float *scores, int32_t a, int32_t b) {
   float x = scores[a], y = scores[b];
@@ -137,8 +135,7 @@ void limn_top_ids(const float *logits, size_t n, size_t k, int32_t *ids) {
   }
 }
 
-/* ---- the steps ----------------------------------------------------------------------------------
- */
+/* ---- the steps ------------------------------------------------------------------------------- */
 
 static limn_status check_logits(const limn_sampler *s, const float *logits, limn_error *err) {
   bool has_finite = false;
@@ -259,8 +256,7 @@ static limn_status process(limn_sampler *s, const float *logits, const int32_t *
   return LIMN_OK;
 }
 
-/* ---- choosing -----------------------------------------------------------------------------------
- */
+/* ---- choosing -------------------------------------------------------------------------------- */
 
 double limn_log_probability(const float *logits, size_t n, int32_t id) {
   float max = -INFINITY;

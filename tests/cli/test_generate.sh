@@ -70,6 +70,10 @@ done
 # ---- edits hold in every step
 run 0 generate "$prompt" -n 10 -e 'blocks.*.hook_mlp_out=0'
 check "an edit changes the text" sh -c '! cmp -s "$1" "$2"' sh "$work/out" "$work/greedy"
+run 0 generate "$prompt" -n 10 -e 'blocks.5.hook_resid_post[8]=0'
+check "and at a position that is generated" sh -c '! cmp -s "$1" "$2"' sh "$work/out" "$work/greedy"
+run 2 generate "$prompt" -n 4 -e 'blocks.5.hook_resid_post[30]=0'
+complains "changed nothing"
 run 2 generate "$prompt" -e 'hook_embed=nan'
 complains "the logit of token 0 is nan"
 

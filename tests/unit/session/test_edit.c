@@ -8,8 +8,7 @@
 
 enum { N = 7, D_MODEL = 32, N_HEAD = 4, D_HEAD = 8, VOCAB = 512 };
 
-/* ---- seeing what an edit did --------------------------------------------------------------------
- */
+/* ---- seeing what an edit did ----------------------------------------------------------------- */
 
 typedef struct copy {
   float values[4 * 64 * 64];
@@ -45,8 +44,7 @@ static int64_t run_edited(const reference *r, const char *text, const char *hook
   return count;
 }
 
-/* ---- indices ------------------------------------------------------------------------------------
- */
+/* ---- indices --------------------------------------------------------------------------------- */
 
 /*
  * {slice, bits of the indices in it}, from Python 3.11 over range(7):
@@ -205,8 +203,7 @@ static void mean_runs_on(void **state) {
   limn_edit_free(e);
 }
 
-/* ---- splits -------------------------------------------------------------------------------------
- */
+/* ---- splits ---------------------------------------------------------------------------------- */
 
 static void logits_of(const reference *r, const char *text, size_t first, float *logits) {
   limn_error err;
@@ -241,7 +238,7 @@ static void a_split_changes_nothing(void **state) {
 }
 
 /* ---- files
- * ---------------------------------------------------------------------------------------- */
+ * -------------------------------------------------------------------------------- */
 
 typedef struct recorder {
   limn_safetensors_writer *w;
@@ -340,7 +337,7 @@ static void a_direction_is_broadcast(void **state) {
 }
 
 /* ---- what is refused
- * ------------------------------------------------------------------------------ */
+ * ---------------------------------------------------------------------- */
 
 static void refuses_what_does_not_parse(void **state) {
   const reference *r = *state;
