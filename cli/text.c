@@ -2,8 +2,8 @@
  * text.c - text in columns: how wide a character is, and how to show one that cannot be seen.
  *
  * A terminal gives most characters one column, East Asian wide ones and emoji two (Unicode Standard
- * Annex #11), combining marks none. The ranges below are whole blocks: a display needs no more, and
- * no locale has to be set for it.
+ * Annex #11), combining marks none. The tables are the program's own, so that no locale has to be
+ * set for them.
  */
 #include "cli.h"
 
@@ -27,32 +27,30 @@ static size_t decode(const unsigned char *at, size_t n, int32_t *code) {
   return length;
 }
 
-typedef struct range {
+typedef struct width_range {
   int32_t first, last;
-} range;
+} width_range;
 
-static bool is_in(const range *ranges, size_t n, int32_t code) {
-  for (size_t i = 0; i < n; i++)
-    if (code >= ranges[i].first && code <= ranges[i].last) return true;
-  return false;
+#include "width_table.h"
+
+/* The ranges are in order: halve until one is left. */
+static bool is_in(const width_range *ranges, size_t n, int32_t code) {
+  while (n > 1) {
+    size_t half = n / 2;
+    if (code >= ranges[half].first) {
+      ranges += half;
+      n -= half;
+    } else {
+      n = half;
+    }
+  }
+  return code >= ranges->first && code <= ranges->last;
 }
 
 static int character_width(int32_t code) {
-  static const range none[] = {
-      {0x300, 0x36f},    {0x483, 0x489},   {0x591, 0x5bd},   {0x610, 0x61a},   {0x64b, 0x65f},
-      {0x93c, 0x93c},    {0x941, 0x948},   {0x94d, 0x94d},   {0xe31, 0xe31},   {0xe34, 0xe3a},
-      {0xe47, 0xe4e},    {0x1ab0, 0x1aff}, {0x1dc0, 0x1dff}, {0x200b, 0x200f}, {0x202a, 0x202e},
-      {0x2060, 0x2064},  {0x20d0, 0x20ff}, {0xfe00, 0xfe0f}, {0xfe20, 0xfe2f}, {0xfeff, 0xfeff},
-      {0xe0100, 0xe01ef}};
-  static const range two[] = {
-      {0x1100, 0x115f},   {0x231a, 0x231b},   {0x2329, 0x232a},   {0x23e9, 0x23ec},
-      {0x2e80, 0x303e},   {0x3041, 0x33ff},   {0x3400, 0x4dbf},   {0x4e00, 0x9fff},
-      {0xa000, 0xa4cf},   {0xa960, 0xa97f},   {0xac00, 0xd7a3},   {0xf900, 0xfaff},
-      {0xfe30, 0xfe6f},   {0xff00, 0xff60},   {0xffe0, 0xffe6},   {0x1f300, 0x1f64f},
-      {0x1f680, 0x1f6ff}, {0x1f900, 0x1f9ff}, {0x1fa70, 0x1faff}, {0x20000, 0x3fffd}};
   if (code < 0x300) return 1;
-  if (is_in(none, sizeof none / sizeof *none, code)) return 0;
-  return is_in(two, sizeof two / sizeof *two, code) ? 2 : 1;
+  if (is_in(no_columns, sizeof no_columns / sizeof *no_columns, code)) return 0;
+  return is_in(two_columns, sizeof two_columns / sizeof *two_columns, code) ? 2 : 1;
 }
 
 int cli_text_width(const char *text, size_t n) {
