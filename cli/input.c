@@ -118,10 +118,11 @@ static void list_models(const char *folder, char *out, size_t size) {
   while (dir && (entry = readdir(dir))) {
     char path[4096 + 512];
     snprintf(path, sizeof path, "%s/%s", folder, entry->d_name);
-    size_t used = strlen(out), n = strlen(entry->d_name);
+    size_t used = strlen(out), n = strlen(entry->d_name), comma = used ? 2 : 0;
     if (entry->d_name[0] == '.' || !has_config(path) || strstr(out, entry->d_name)) continue;
-    if (used + n + 3 < size)
-      snprintf(out + used, size - used, "%s%s", used ? ", " : "", entry->d_name);
+    if (used + comma + n + 1 > size) continue;
+    memcpy(out + used, ", ", comma);
+    memcpy(out + used + comma, entry->d_name, n + 1);
   }
   if (dir) closedir(dir);
 }

@@ -5,6 +5,7 @@
 #   quiet                    the last run wrote nothing on standard error
 #   ok WHAT, fail WHAT       report; `finish` at the end of the script
 : "${LIMN:?is not set}" "${LIMN_SOURCE_DIR:?is not set}"
+[ -x "$LIMN" ] || { echo "$LIMN is no program"; exit 1; }
 unset LIMN_MODELS NO_COLOR CLICOLOR_FORCE COLUMNS COLORTERM
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
