@@ -49,29 +49,41 @@ const char *limn_status_name(limn_status status) {
   return "unknown status";
 }
 
-/* Copies `from` into `to` piece by piece, a piece being one character or one escape. */
-static void store_clean(char *to, size_t capacity, const char *from, bool is_cut) {
+/* C0, DEL, and C1, which terminals obey as well; stray bytes have the code -1. */
+static bool is_control(int32_t code) {
+  return code < 0x20 || (code >= 0x7f && code < 0xa0);
+}
+
+/* One character as it is, or each of its bytes as \xNN; returns the size of the piece. */
+static size_t clean_piece(char piece[8], const unsigned char *from, size_t n, bool is_escaped) {
   static const char hex[] = "0123456789abcdef";
+  if (!is_escaped) {
+    memcpy(piece, from, n);
+    return n;
+  }
+  for (size_t i = 0; i < n; i++) {
+    char *to = piece + 4 * i;
+    to[0] = '\\', to[1] = 'x', to[2] = hex[from[i] >> 4], to[3] = hex[from[i] & 15];
+  }
+  return 4 * n;
+}
+
+/* Copies `from` into `to` piece by piece, a piece being one character or one escape. */
+static void store_clean(char *to, size_t capacity, const char *from) {
   size_t room = capacity - 4; /* for "..." and the NUL */
   size_t n = strlen(from), at = 0, used = 0;
   while (at < n) {
     int32_t code;
     const unsigned char *here = (const unsigned char *)from + at;
     size_t length = limn_utf8_decode(here, n - at, &code);
-    char piece[4];
-    size_t piece_size = length;
-    if (code < 0x20 || code == 0x7f) {
-      piece[0] = '\\', piece[1] = 'x', piece[2] = hex[*here >> 4], piece[3] = hex[*here & 15];
-      piece_size = 4;
-    } else {
-      memcpy(piece, here, length);
-    }
+    char piece[8]; /* what is escaped has one byte or two */
+    size_t piece_size = clean_piece(piece, here, length, is_control(code));
     if (used + piece_size > room) break;
     memcpy(to + used, piece, piece_size);
     used += piece_size;
     at += length;
   }
-  if (at < n || is_cut) {
+  if (at < n) {
     memcpy(to + used, "...", 3);
     used += 3;
   }
@@ -81,6 +93,7 @@ static void store_clean(char *to, size_t capacity, const char *from, bool is_cut
 limn_status limn_error_set(limn_error *err, limn_status status, uint64_t offset, const char *format,
                            ...) {
   if (!err) return status;
+  /* Longer than the text, so that what vsnprintf cuts off is beyond what is kept. */
   char raw[2 * LIMN_ERROR_TEXT_SIZE];
   va_list args;
   va_start(args, format);
@@ -91,6 +104,6 @@ limn_status limn_error_set(limn_error *err, limn_status status, uint64_t offset,
   if (length < 0) raw[0] = '\0';
   err->status = status;
   err->offset = offset;
-  store_clean(err->text, sizeof err->text, raw, length >= (int)sizeof raw);
+  store_clean(err->text, sizeof err->text, raw);
   return status;
 }

@@ -66,7 +66,7 @@ static void begin(limn_json *j, const char *bracket, bool is_inline) {
   if (j->depth + 1 >= LIMN_JSON_MAX_DEPTH) {
     if (j->status == LIMN_OK)
       j->status = limn_error_set(j->err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
-                                 "JSON nested deeper than %d levels", LIMN_JSON_MAX_DEPTH);
+                                 "JSON nested deeper than %d levels", LIMN_JSON_MAX_DEPTH - 1);
     return;
   }
   bool was_inline = j->is_inline[j->depth];

@@ -109,6 +109,7 @@ limn_arena limn_arena_measure(void) {
 limn_status limn_arena_init(limn_arena *a, size_t size, limn_error *err) {
   *a = (limn_arena){limn_alloc_aligned(size, 1), size, 0, false};
   if (a->base) return LIMN_OK;
+  *a = (limn_arena){0}; /* one that has no room, unlike one that measures */
   return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET,
                         "out of memory for %zu bytes of working space", size);
 }

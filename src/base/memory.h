@@ -23,7 +23,10 @@ static inline bool limn_size_add(size_t a, size_t b, size_t *out) {
   return true;
 }
 
-/* The product of `rank` sizes; false when one is negative or the product exceeds `limit`. */
+/*
+ * The product of `rank` sizes; false when one is negative or the product exceeds `limit`. A size of
+ * zero does not excuse the others: [0, 2^40] is refused where 2^40 is.
+ */
 bool limn_shape_count(int rank, const int64_t *shape, int64_t limit, int64_t *count);
 
 /* ---- aligned memory

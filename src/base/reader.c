@@ -6,7 +6,8 @@
 #include <string.h>
 
 limn_reader limn_reader_of(const void *data, size_t size) {
-  return (limn_reader){data, size, 0, false};
+  /* No bytes may come as NULL, to which not even 0 may be added. */
+  return (limn_reader){data ? data : "", size, 0, false};
 }
 
 const void *limn_read_bytes(limn_reader *r, uint64_t n) {

@@ -30,7 +30,7 @@ check_output() { # check_output WHAT OUTPUT
     $(pkg-config --libs jansson) -pthread -lm -o "$folder/static"
   check_output "static library" "$("$folder/static" "$model" "Once upon a")"
 
-  cmake -S "$embed" -B "$folder/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$folder/log" &&
+  cmake -G Ninja -S "$embed" -B "$folder/cmake" -DCMAKE_PREFIX_PATH="$prefix" >"$folder/log" &&
     cmake --build "$folder/cmake" >>"$folder/log" || { cat "$folder/log"; exit 1; }
   check_output "CMake package" "$("$folder/cmake/embed" "$model" "Once upon a")"
 
