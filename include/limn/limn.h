@@ -4,6 +4,7 @@
 #ifndef LIMN_LIMN_H
 #define LIMN_LIMN_H
 
+#include <limn/analysis.h>
 #include <limn/base.h>
 #include <limn/edit.h>
 #include <limn/io.h>
