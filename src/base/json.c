@@ -172,23 +172,25 @@ void limn_json_cstring(limn_json *j, const char *text) {
     put_word(j, "null");
 }
 
-static void put_number(limn_json *j, const char *text, size_t n, bool is_finite) {
+/* Minus zero gets its point, without which readers take it for the integer 0. */
+static void put_number(limn_json *j, double x, const char *text, size_t n) {
   separate(j);
-  if (!is_finite) put(j, "\"", 1);
+  if (!isfinite(x)) put(j, "\"", 1);
   put(j, text, n);
-  if (!is_finite) put(j, "\"", 1);
+  if (!isfinite(x)) put(j, "\"", 1);
+  if (x == 0 && signbit(x)) put(j, ".0", 2);
 }
 
 void limn_json_float(limn_json *j, float x) {
   char text[LIMN_NUMBER_SIZE];
   size_t n = limn_format_float(text, x);
-  put_number(j, text, n, isfinite(x));
+  put_number(j, (double)x, text, n);
 }
 
 void limn_json_double(limn_json *j, double x) {
   char text[LIMN_NUMBER_SIZE];
   size_t n = limn_format_double(text, x);
-  put_number(j, text, n, isfinite(x));
+  put_number(j, x, text, n);
 }
 
 void limn_json_int(limn_json *j, int64_t x) {

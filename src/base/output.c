@@ -161,6 +161,10 @@ static bool open_target(limn_output *o) {
     o->fd = STDOUT_FILENO;
     return true;
   }
+  if (!*o->path) {
+    errno = ENOENT;
+    return false;
+  }
   if (stat(o->path, &info) != 0 || S_ISREG(info.st_mode)) {
     /* A read-only file is refused before anything is written, as open() would. */
     if (access(o->path, W_OK) != 0 && errno != ENOENT) return false;
