@@ -1,7 +1,8 @@
 /*
  * embed.c - limn inside another program: the next token after a text, and its probability.
  *
- *   cc embed.c $(pkg-config --cflags --libs limn) -lm -o embed && ./embed MODEL-FOLDER 'Once upon a'
+ *   cc embed.c $(pkg-config --cflags --libs limn) -lm -o embed && ./embed MODEL-FOLDER 'Once upon
+ * a'
  */
 #include <limn/limn.h>
 #include <math.h>

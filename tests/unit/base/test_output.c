@@ -272,7 +272,7 @@ static void signal_leaves_no_half_file(void **state) {
 static void many_at_once(void **state) {
   (void)state;
   limn_output *open[100];
-  char name[16];
+  char name[32];
   int n = 0;
   limn_error err;
   for (int round = 0; round < 2; round++) {
