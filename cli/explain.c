@@ -31,9 +31,8 @@ const cli_section_info cli_sections[CLI_N_SECTIONS] = {
     [CLI_SECTION_ATTRIBUTION] = {"Which parts said it",
                                  "The logit as a sum over the parts of the model, with the final "
                                  "norm's scale held fixed (direct logit attribution).",
-                                 "hook_embed,hook_pos_embed,blocks.*.attn.hook_result,"
-                                 "blocks.*.hook_attn_out,blocks.*.hook_mlp_out,ln_final.hook_scale",
-                                 "attribution.safetensors"}};
+                                 "*embed,*.hook_result,*_out,ln_final.hook_scale",
+                                 "parts.safetensors"}};
 
 char *explain_depth_name(int depth, char out[32]) {
   if (depth == 0)
@@ -88,33 +87,37 @@ static void add_quoted(line *l, const char *text) {
   add_text(l, "'");
 }
 
-static void add_input(line *l, const explanation *e, bool is_short) {
+/* The text as it was given, where all of it was run; else the ids. */
+static void add_input(line *l, const explanation *e, size_t limit) {
   const char *text = cli_argument(e->c, 0), *file = cli_value(e->c, "file");
   bool is_whole = e->n == e->n_given;
-  add_text(l, " ");
   if (text && is_whole) {
-    if (is_short) {
-      add_text(l, "TEXT");
-      return;
-    }
     if (*text == '-') add_text(l, "-- ");
-    add_quoted(l, text);
-  } else if (file && is_whole && strcmp(file, "-") != 0) {
+    if (limit && strlen(text) > limit)
+      add_text(l, "TEXT");
+    else
+      add_quoted(l, text);
+    return;
+  }
+  if (file && is_whole && strcmp(file, "-") != 0) {
     add_text(l, "--file ");
     add_quoted(l, file);
-  } else if (is_short) {
-    add_text(l, "--ids IDS");
-  } else {
-    add_text(l, "--ids ");
-    for (int i = 0; i < e->n; i++) {
-      char number[24];
-      snprintf(number, sizeof number, "%s%d", i ? "," : "", (int)e->ids[i]);
-      add_text(l, number);
+    return;
+  }
+  add_text(l, "--ids ");
+  for (int i = 0; i < e->n; i++) {
+    char number[24];
+    snprintf(number, sizeof number, "%s%d", i ? "," : "", (int)e->ids[i]);
+    add_text(l, number);
+    if (limit && l->n > limit && i + 1 < e->n) {
+      add_text(l, ",...");
+      return;
     }
   }
 }
 
-static char *command_of(const explanation *e, const char *hooks, const char *file, bool is_short) {
+char *explain_command(const explanation *e, const char *hooks, const char *file, size_t limit,
+                      size_t width) {
   line l = {0};
   add_text(&l, "limn trace");
   if (cli_is_given(e->c, "model")) {
@@ -127,17 +130,20 @@ static char *command_of(const explanation *e, const char *hooks, const char *fil
   }
   add_text(&l, " --hooks ");
   add_quoted(&l, hooks);
+  size_t before = l.n;
   add_text(&l, " -o ");
   add_quoted(&l, file);
-  add_input(&l, e, is_short);
+  add_text(&l, " ");
+  add_input(&l, e, limit);
+  if (width && l.n > width && !l.failed) {
+    line broken = {0};
+    add(&broken, l.text, before);
+    add_text(&broken, " \\\n          ");
+    add_text(&broken, l.text + before + 1);
+    limn_free(l.text);
+    l = broken;
+  }
   return l.text;
-}
-
-char *explain_command(const explanation *e, const char *hooks, const char *file, size_t limit) {
-  char *whole = command_of(e, hooks, file, false);
-  if (!whole || limit == 0 || strlen(whole) <= limit) return whole;
-  limn_free(whole);
-  return command_of(e, hooks, file, true);
 }
 
 /* ---- opening ------------------------------------------------------------------------------------

@@ -74,10 +74,12 @@ void explain_close(explanation *e);
 /* "the embeddings", "layer 3" ... Returns `out`. */
 char *explain_depth_name(int depth, char out[32]);
 /*
- * The command that makes a section's numbers again, from limn_alloc; NULL without memory. With a
- * limit, a text that would make it longer than that is written as TEXT.
+ * The command that makes a section's numbers again, for a shell, from limn_alloc; NULL without
+ * memory. With a limit, a text of more bytes is written as TEXT, and of many ids only the first
+ * ones; beyond `width` columns (0 for none) it continues on a second line.
  */
-char *explain_command(const explanation *e, const char *hooks, const char *file, size_t limit);
+char *explain_command(const explanation *e, const char *hooks, const char *file, size_t limit,
+                      size_t width);
 
 /* The terminal. */
 void explain_print_heading(const explanation *e);

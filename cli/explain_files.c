@@ -289,7 +289,7 @@ static limn_status put(limn_output *out, const char *text, limn_error *err) {
 static limn_status write_page_section(const explanation *e, cli_section section, limn_output *out,
                                       limn_error *err) {
   const cli_section_info *info = &cli_sections[section];
-  char *command = explain_command(e, info->hooks, info->file, 0);
+  char *command = explain_command(e, info->hooks, info->file, 0, 0);
   if (!command) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
   const char *const parts[] = {"\n## ",     info->title, "\n\n",  info->says, "\n\nHooks: `",
                                info->hooks, "`\n\n    ", command, "\n"};

@@ -29,14 +29,8 @@ static void print_title(cli_section section) {
 
 static void print_source(const explanation *e, cli_section section) {
   const cli_section_info *info = &cli_sections[section];
-  int width = cli_width();
-  char *command = explain_command(e, info->hooks, info->file, (size_t)width - 10);
-  fputs(cli_sgr(CLI_DIM), stdout);
-  if (command) {
-    fputs("\n  again ", stdout);
-    cli_print_wrapped(stdout, command, 8, 8, width);
-  }
-  fputs(cli_sgr(CLI_PLAIN), stdout);
+  char *command = explain_command(e, info->hooks, info->file, 60, (size_t)cli_width() - 9);
+  if (command) printf("\n  %sagain  %s%s\n", cli_sgr(CLI_DIM), command, cli_sgr(CLI_PLAIN));
   limn_free(command);
 }
 
@@ -274,11 +268,29 @@ static void print_lens(const explanation *e) {
 /* ---- attribution --------------------------------------------------------------------------------
  */
 
+/* Where the middle of the signed bars stands, and how long the unit is. */
+typedef struct scale {
+  int left, right;
+  double unit; /* columns */
+} scale;
+
+static scale scale_of(const double *values, int n, int width) {
+  double least = 0, most = 0;
+  for (int i = 0; i < n; i++) {
+    least = values[i] < least ? values[i] : least;
+    most = values[i] > most ? values[i] : most;
+  }
+  scale s = {.unit = most > least ? (width - 2) / (most - least) : 0};
+  s.left = (int)ceil(-least * s.unit);
+  s.right = (int)ceil(most * s.unit);
+  return s;
+}
+
 static void print_part(const explanation *e, const char *name, double x, double difference,
-                       double most, int half) {
+                       const scale *s) {
   printf("  %-17s %8.3f  ", name, x);
   if (e->rival >= 0) printf("%8.3f  ", difference);
-  if (most > 0) cli_print_signed_bar(x / most, half);
+  if (s) cli_print_signed_bar(x * s->unit, s->left);
   fputc('\n', stdout);
 }
 
@@ -293,37 +305,54 @@ static void print_attribution_heading(const explanation *e) {
   printf("\n\n  %s%-17s %8s  %s%s\n", dim, "", "logit", e->rival >= 0 ? "    lead" : "", plain);
 }
 
-static void print_attribution(const explanation *e) {
-  int shown = min_int(e->n_top, e->n_components), half = min_int((cli_width() - 42) / 2, 24);
-  double most = e->n_components ? fabs(e->contributions[e->order[0]]) : 0;
-  double rest = 0, rest_of_differences = 0, logit = (double)e->logits[e->target];
-  char name[32];
-  print_title(CLI_SECTION_ATTRIBUTION);
-  print_attribution_heading(e);
+/* The largest parts, then the others together: (shown + 1) values of each column. */
+static void gather_parts(const explanation *e, int shown, double *values, double *differences) {
+  values[shown] = differences[shown] = 0;
   for (int i = 0; i < e->n_components; i++) {
-    int k = e->order[i];
-    limn_component c = limn_attribution_component(e->attribution, (size_t)k);
-    if (i < shown) {
-      print_part(e, limn_component_name(c, name), e->contributions[k], e->differences[k], most,
-                 half);
-    } else {
-      rest += e->contributions[k];
-      rest_of_differences += e->differences[k];
-    }
+    int k = e->order[i], at = i < shown ? i : shown;
+    values[at] = e->contributions[k] + (i < shown ? 0 : values[at]);
+    differences[at] = e->differences[k] + (i < shown ? 0 : differences[at]);
   }
-  if (shown < e->n_components) {
-    snprintf(name, sizeof name, "%d others", e->n_components - shown);
-    print_part(e, name, rest, rest_of_differences, most, half);
+}
+
+static void print_parts(const explanation *e, int shown, const double *values,
+                        const double *differences) {
+  char name[32];
+  int n_rows = shown < e->n_components ? shown + 1 : shown, width = cli_width() - 42;
+  scale s = scale_of(values, n_rows, min_int(width, 50));
+  for (int i = 0; i < n_rows; i++) {
+    if (i < shown)
+      limn_component_name(limn_attribution_component(e->attribution, (size_t)e->order[i]), name);
+    else
+      snprintf(name, sizeof name, "%d others", e->n_components - shown);
+    print_part(e, name, values[i], differences[i], &s);
   }
+}
+
+static void print_sum(const explanation *e) {
+  double logit = (double)e->logits[e->target], error = fabs(e->sum - logit);
+  const char *dim = cli_sgr(CLI_DIM), *plain = cli_sgr(CLI_PLAIN);
   fputs(cli_sgr(CLI_BOLD), stdout);
-  print_part(e, "sum", e->sum, e->sum_of_differences, 0, half);
-  printf("%s  %sthe model computed %.3f: the sum is off by %.1e (relative %.1e)%s\n",
-         cli_sgr(CLI_PLAIN), cli_sgr(CLI_DIM), logit, fabs(e->sum - logit),
-         fabs(e->sum - logit) / fabs(logit), cli_sgr(CLI_PLAIN));
+  print_part(e, "sum", e->sum, e->sum_of_differences, NULL);
+  printf("%s\n  %sthe model computed %.3f: the sum is off by %.1e (relative %.1e)%s\n", plain, dim,
+         logit, error, error / fabs(logit), plain);
   if (e->s.n_edits > 0)
     printf(
         "  %sedits of the residual stream itself belong to no part: the difference is theirs%s\n",
-        cli_sgr(CLI_DIM), cli_sgr(CLI_PLAIN));
+        dim, plain);
+}
+
+static void print_attribution(const explanation *e) {
+  int shown = min_int(e->n_top, e->n_components);
+  double *values = limn_alloc_zeroed((size_t)shown + 1, 2 * sizeof *values);
+  print_title(CLI_SECTION_ATTRIBUTION);
+  print_attribution_heading(e);
+  if (values) {
+    gather_parts(e, shown, values, values + shown + 1);
+    print_parts(e, shown, values, values + shown + 1);
+  }
+  limn_free(values);
+  print_sum(e);
   print_source(e, CLI_SECTION_ATTRIBUTION);
 }
 

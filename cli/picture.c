@@ -10,7 +10,7 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_SIDE  20
+#define MAX_SIDE  40 /* half of it where panels stand beside each other */
 #define MAX_SCALE 4
 
 typedef struct rgb {
@@ -49,8 +49,7 @@ void cli_print_bar(double share, int width, cli_hue hue, bool is_filled) {
 }
 
 /* Block characters grow from the left only, so a bar to the left ends at a half at best. */
-static void print_left_bar(double share, int width) {
-  double length = share * width;
+static void print_left_bar(double length, int width) {
   int halves = !(length > 0) ? 0 : length > width ? 2 * width : (int)(2 * length + 0.5);
   bool is_plain = !cli_has_blocks();
   if (is_plain) halves = (halves + 1) / 2 * 2;
@@ -62,10 +61,11 @@ static void print_left_bar(double share, int width) {
   if (halves) fputs(cli_sgr(CLI_PLAIN), stdout);
 }
 
-void cli_print_signed_bar(double x, int half) {
-  print_left_bar(x < 0 ? -x : 0, half);
+void cli_print_signed_bar(double x, int left) {
+  print_left_bar(x < 0 ? -x : 0, left);
   printf("%s%s%s", cli_sgr(CLI_DIM), cli_has_blocks() ? "│" : "|", cli_sgr(CLI_PLAIN));
-  cli_print_bar(x > 0 ? x : 0, half, CLI_HUE_SHARE, false);
+  int right = x > 0 && x < 1000 ? (int)ceil(x) : 0;
+  if (right) cli_print_bar(x / right, right, CLI_HUE_SHARE, false);
 }
 
 /* ---- colour maps --------------------------------------------------------------------------------
@@ -231,7 +231,8 @@ static void print_panel_row(const cli_wall *w, const cli_panel *panels, int n) {
 
 cli_wall cli_plan_wall(int n, int n_heads, int width) {
   int extra = cli_has_blocks() ? 2 : 3, room = width / n_heads - extra;
-  int least = n < 10 ? n : 10, side = n < MAX_SIDE ? n : MAX_SIDE;
+  int least = n < 10 ? n : 10, side = n_heads == 1 ? MAX_SIDE : MAX_SIDE / 2;
+  if (side > n) side = n;
   if (least < 6) least = 6; /* room for a caption */
   if (side > room) side = room < least ? least : room;
   if (side > n) side = n;
@@ -242,7 +243,8 @@ cli_wall cli_plan_wall(int n, int n_heads, int width) {
   int rows = (n_heads + per_row - 1) / per_row, scale = 1;
   per_row = (n_heads + rows - 1) / rows;
   room = width / per_row - extra;
-  while (scale < MAX_SCALE && (scale + 1) * side <= 14 && (scale + 1) * side <= room)
+  int most = n_heads == 1 ? 40 : 14; /* a picture that stands alone may be large */
+  while (scale < MAX_SCALE && (scale + 1) * side <= most && (scale + 1) * side <= room)
     scale++;
   if (!cli_has_blocks() && scale > 2) scale = 2;
   if (scale * side < 6) scale = 6 / side < MAX_SCALE ? 6 / side : MAX_SCALE;

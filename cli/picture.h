@@ -23,8 +23,8 @@ const char *cli_hue_sgr(cli_hue hue);
 /* A share from 0 to 1 as a bar of at most `width` columns, filled up with spaces to it when
    `is_filled`. */
 void cli_print_bar(double share, int width, cli_hue hue, bool is_filled);
-/* A number from -1 to 1 as a bar to the left or right of the middle of 2 * half + 1 columns. */
-void cli_print_signed_bar(double x, int half);
+/* A bar of |x| columns to the right of a line that stands behind `left` columns, or to its left. */
+void cli_print_signed_bar(double x, int left);
 
 /* One heat map of attention (query, key), and what stands above it. */
 typedef struct cli_panel {

@@ -91,10 +91,11 @@ def draw(lines, columns):
         def flush():
             if run.strip():
                 bold, fill = run_style
-                text = escape(run)
+                text = run.strip()
+                at = run_at + len(run) - len(run.lstrip())
                 texts.append('<text x="%.1f" y="%.1f" fill="%s"%s textLength="%.1f">%s</text>' % (
-                    PAD + run_at * CELL_W, top + 13, fill, ' font-weight="bold"' if bold else "",
-                    sum(map(width_of, run)) * CELL_W, text))
+                    PAD + at * CELL_W, top + 13, fill, ' font-weight="bold"' if bold else "",
+                    sum(map(width_of, text)) * CELL_W, escape(text)))
 
         for piece in re.split(r"(\x1b\[[0-9;]*m)", line):
             if piece.startswith("\x1b["):
@@ -109,7 +110,7 @@ def draw(lines, columns):
                         rect(x, top, CELL_W, CELL_H, style.back)
                     if area:
                         rect(x + area[0] * CELL_W, top + area[1] * CELL_H, area[2] * CELL_W, area[3] * CELL_H, now[1])
-                if area or now != run_style or (ch == " " and run.endswith("  ")):
+                if area or now != run_style or (ch == " " and run.endswith(" ")):
                     flush()
                     run, run_at, run_style = "", column, now
                 if not area:
