@@ -16,6 +16,7 @@ they stand in the file and told by their names: `N.rand` is rand(N), `N.randn` i
 `N.uniform(A,B)` is empty(N).uniform_(A, B), `randint(LOW,HIGH,N)`, `randperm(N)`. Between two of
 them stands an index, so that a call may come twice. The seed itself is `random.SEED.seed`.
 """
+
 import json
 import math
 import os
@@ -70,7 +71,7 @@ def written(x, digits):
     return f"{x:.{digits}g}"
 
 
-# ---- random numbers and initialisations ----------------------------------------------------------
+# ---- random numbers and initialisations ------------------------------------------------
 
 
 class Stream:
@@ -109,12 +110,31 @@ def random_numbers(goldens):
             stream.randn(n)
         # The second normal of a pair is kept for the next call of fewer than 16, whatever comes
         # between, and calls of 16 and more neither use it nor drop it.
-        for kind, n in [("randn", 1), ("rand", 3), ("randn", 1), ("randn", 3), ("randn", 16),
-                        ("randn", 2), ("randn", 17), ("rand", 1), ("randn", 1)]:
+        for kind, n in [
+            ("randn", 1),
+            ("rand", 3),
+            ("randn", 1),
+            ("randn", 3),
+            ("randn", 16),
+            ("randn", 2),
+            ("randn", 17),
+            ("rand", 1),
+            ("randn", 1),
+        ]:
             getattr(stream, kind)(n)
-        for low, high in [(0, 1), (0, 2), (0, 50257), (-5, 5), (10, 1000), (0, 2**28 - 1),
-                          (0, 2**31 - 1), (-(2**31), 2**31), (0, 2**32), (0, 2**40),
-                          (-(2**62), 2**62)]:
+        for low, high in [
+            (0, 1),
+            (0, 2),
+            (0, 50257),
+            (-5, 5),
+            (10, 1000),
+            (0, 2**28 - 1),
+            (0, 2**31 - 1),
+            (-(2**31), 2**31),
+            (0, 2**32),
+            (0, 2**40),
+            (-(2**62), 2**62),
+        ]:
             stream.randint(low, high, 5)
         for n in (1, 2, 10, 100):
             stream.randperm(n)
@@ -142,7 +162,7 @@ def initialisations(goldens):
             goldens.add(f"{prefix}.next", torch.rand(2))  # where the stream stands afterwards
 
 
-# ---- softmax, activations, norms, positions --------------------------------------------------------
+# ---- softmax, activations, norms, positions ------------------------------------------------
 
 
 def softmaxes(goldens):
@@ -179,8 +199,24 @@ ACTIVATIONS = {
 
 def activations(goldens):
     x = torch.cat([torch.linspace(-12, 12, 97), torch.tensor([-1e-3, -1e-8, 1e-8, 1e-3, 1e-20])])
-    extreme = torch.tensor([0.0, -0.0, 30, -30, 100, -100, 1e4, -1e4, 3e38, -3e38, 1e-40,
-                            math.inf, -math.inf, math.nan])
+    extreme = torch.tensor(
+        [
+            0.0,
+            -0.0,
+            30,
+            -30,
+            100,
+            -100,
+            1e4,
+            -1e4,
+            3e38,
+            -3e38,
+            1e-40,
+            math.inf,
+            -math.inf,
+            math.nan,
+        ]
+    )
     goldens.add("activation.x", x)
     goldens.add("extreme.activation.x", extreme)
     for name, function in ACTIVATIONS.items():
@@ -196,9 +232,14 @@ def rms_norm(x, weight, eps):
 def norms(goldens):
     torch.manual_seed(11)
     shifted = torch.randn(3, 16) * 0.01 + 1000  # a variance that a sum of squares would lose
-    rows = {"plain": torch.randn(2, 3, 8), "odd": torch.randn(4, 13), "shifted": shifted,
-            "constant": torch.full((2, 8), 2.5), "tiny": torch.randn(2, 8) * 1e-4,
-            "one": torch.randn(3, 1)}
+    rows = {
+        "plain": torch.randn(2, 3, 8),
+        "odd": torch.randn(4, 13),
+        "shifted": shifted,
+        "constant": torch.full((2, 8), 2.5),
+        "tiny": torch.randn(2, 8) * 1e-4,
+        "one": torch.randn(3, 1),
+    }
     for name, x in rows.items():
         d = x.shape[-1]
         weight, bias = 1 + 0.3 * torch.randn(d), 0.2 * torch.randn(d)
@@ -206,9 +247,16 @@ def norms(goldens):
             prefix = f"norm.{name}.eps{eps:g}"
             wide = x.double(), weight.double(), bias.double()
             layer = functional.layer_norm(wide[0], (d,), wide[1], wide[2], eps)
-            goldens.add_all(prefix, eps=eps, x=x, weight=weight, bias=bias, layer=layer,
-                            plain=functional.layer_norm(wide[0], (d,), eps=eps),
-                            rms=rms_norm(wide[0], wide[1], eps))
+            goldens.add_all(
+                prefix,
+                eps=eps,
+                x=x,
+                weight=weight,
+                bias=bias,
+                layer=layer,
+                plain=functional.layer_norm(wide[0], (d,), eps=eps),
+                rms=rms_norm(wide[0], wide[1], eps),
+            )
 
 
 def sinusoids(positions, d_model, stretch):
@@ -225,15 +273,19 @@ def sinusoids(positions, d_model, stretch):
 
 
 def positions(goldens):
-    cases = {"even": (range(12), 8), "odd": (range(6), 7), "one": (range(4), 1),
-             "far": ([0, 1, 255, 1023, 4095, 100000], 16)}
+    cases = {
+        "even": (range(12), 8),
+        "odd": (range(6), 7),
+        "one": (range(4), 1),
+        "far": ([0, 1, 255, 1023, 4095, 100000], 16),
+    }
     for name, (rows, d_model) in cases.items():
         goldens.add(f"positions.{name}.rows", list(rows))
         for formula, stretch in (("paper", 1), ("doubled", 2)):
             goldens.add(f"positions.{name}.{formula}", sinusoids(rows, d_model, stretch))
 
 
-# ---- attention and whole layers --------------------------------------------------------------------
+# ---- attention and whole layers ------------------------------------------------
 
 
 def perturb(module):
@@ -249,8 +301,15 @@ def attend(goldens, name, module, query, key=None, value=None, **masks):
     """One call, its weights averaged over the heads and per head."""
     key, value = query if key is None else key, query if value is None else value
     prefix = f"multihead.{name}"
-    goldens.add_all(prefix, embed=module.embed_dim, heads=module.num_heads, query=query, key=key,
-                    value=value, **masks)
+    goldens.add_all(
+        prefix,
+        embed=module.embed_dim,
+        heads=module.num_heads,
+        query=query,
+        key=key,
+        value=value,
+        **masks,
+    )
     goldens.parameters(prefix, module)
     wide = {k: m.double() if m.is_floating_point() else m for k, m in masks.items()}
     module.double()
@@ -283,8 +342,9 @@ def attention(goldens):
         "bool mask": {"attn_mask": some},
         "causal": {"attn_mask": causal},
         "mask per head": {"attn_mask": torch.randn(n * 2, t, t)},
-        "bool mask per head": {"attn_mask": torch.stack([some, some.T, causal < 0,
-                                                          torch.zeros_like(some)])},
+        "bool mask per head": {
+            "attn_mask": torch.stack([some, some.T, causal < 0, torch.zeros_like(some)])
+        },
         "padding": {"key_padding_mask": padding},
         "padding and causal": {"key_padding_mask": padding, "attn_mask": causal < 0},
         "float padding": {"key_padding_mask": torch.randn(n, t), "attn_mask": torch.randn(t, t)},
@@ -292,8 +352,7 @@ def attention(goldens):
     }.items():
         attend(goldens, name, self_module, x, **masks)
     query, key, value = torch.randn(n, 3, d), torch.randn(n, s, d), torch.randn(n, s, d)
-    attend(goldens, "cross", multihead(d, 4), query, key, value,
-           attn_mask=torch.randn(3, s))
+    attend(goldens, "cross", multihead(d, 4), query, key, value, attn_mask=torch.randn(3, s))
     attend(goldens, "odd", multihead(12, 3), torch.randn(1, 6, 12))
     attend(goldens, "no bias", multihead(12, 3, bias=False), torch.randn(2, 3, 12))
     attend(goldens, "one token", multihead(6, 6), torch.randn(1, 1, 6))
@@ -305,8 +364,11 @@ def encoder_layers(goldens):
     for norm_first in (False, True):
         for activation in ("relu", "gelu"):
             name = f"encoder.{'pre' if norm_first else 'post'}-norm.{activation}"
-            layer = perturb(nn.TransformerEncoderLayer(d, 2, hidden, 0.0, activation,
-                                                       batch_first=True, norm_first=norm_first))
+            layer = perturb(
+                nn.TransformerEncoderLayer(
+                    d, 2, hidden, 0.0, activation, batch_first=True, norm_first=norm_first
+                )
+            )
             x = torch.randn(n, t, d)
             causal = nn.Transformer.generate_square_subsequent_mask(t)
             goldens.add_all(name, heads=2, eps=1e-5, x=x, mask=causal)
@@ -319,7 +381,11 @@ def encoder_layers(goldens):
 
 def linears(goldens):
     torch.manual_seed(41)
-    for name, (rows, inner, outer) in {"small": (3, 4, 5), "tail": (7, 33, 19), "row": (1, 17, 1)}.items():
+    for name, (rows, inner, outer) in {
+        "small": (3, 4, 5),
+        "tail": (7, 33, 19),
+        "row": (1, 17, 1),
+    }.items():
         x, weight, bias = torch.randn(rows, inner), torch.randn(outer, inner), torch.randn(outer)
         out = functional.linear(x.double(), weight.double(), bias.double())
         goldens.add_all(f"linear.{name}", x=x, weight=weight, bias=bias, out=out)
@@ -329,12 +395,23 @@ def main():
     path = sys.argv[1] if len(sys.argv) > 1 else os.path.join(ROOT, "tests/data/torch_nn.json")
     torch.set_num_threads(1)
     goldens = Goldens()
-    for make in (random_numbers, initialisations, softmaxes, activations, norms, positions,
-                 linears, attention, encoder_layers):
+    for make in (
+        random_numbers,
+        initialisations,
+        softmaxes,
+        activations,
+        norms,
+        positions,
+        linears,
+        attention,
+        encoder_layers,
+    ):
         make(goldens)
     goldens.save(path)
-    print(f"{path}: {len(goldens.entries)} tensors of PyTorch {torch.__version__}, "
-          f"{os.path.getsize(path)} bytes")
+    print(
+        f"{path}: {len(goldens.entries)} tensors of PyTorch {torch.__version__}, "
+        f"{os.path.getsize(path)} bytes"
+    )
 
 
 if __name__ == "__main__":
