@@ -238,7 +238,7 @@ limn_status limn_attribution_of(const limn_attribution *a, int32_t id, int32_t a
   const limn_model *model = limn_session_model(a->session);
   if (!a->is_seen)
     return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
-                          "position %d was not evaluated yet", a->position);
+                          "the position to attribute was not evaluated yet");
   double *direction = limn_alloc_zeroed(a->d_model, sizeof *direction);
   float *columns = limn_alloc_zeroed(a->d_model, 2 * sizeof *columns);
   limn_status status = direction && columns
