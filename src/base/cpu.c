@@ -4,13 +4,17 @@
  * The number of online processors is the wrong answer in a container: the affinity mask and the
  * control group's quota (cpu.max in version 2, cpu.cfs_quota_us in version 1) both cut it down.
  */
+#include "base/cpu.h"
+
 #include <fcntl.h>
-#include <limn/base.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
+
+#define TEXT_ROOM 4096
+#define MOST      1024
 
 /* A small file as text; false when it cannot be read. */
 static bool read_text(const char *path, char *out, size_t capacity) {
@@ -23,43 +27,92 @@ static bool read_text(const char *path, char *out, size_t capacity) {
   return true;
 }
 
-static bool read_number(const char *path, int64_t *out) {
-  char text[64];
-  return read_text(path, text, sizeof text) && limn_parse_int(text, strcspn(text, " \n"), out);
+/* The word at `text`, up to a space or the end of the line, as a number. */
+static bool read_word(const char *text, int64_t *out) {
+  return limn_parse_int(text, strcspn(text, " \n"), out);
 }
 
-/* The smallest quota on the way from this process's group up to the root, rounded up. */
-static int quota_v2(void) {
-  char group[1024], path[1280], text[64];
-  if (!read_text("/proc/self/cgroup", group, sizeof group)) return 0;
-  char *name = strstr(group, "0::");
-  if (!name) return 0;
-  name += 3;
-  name[strcspn(name, "\n")] = '\0';
+static int processors(int64_t quota, int64_t period) {
+  if (quota <= 0 || period <= 0) return 0;
+  int64_t n = quota / period + (quota % period != 0);
+  return n < MOST ? (int)n : MOST;
+}
+
+/* Version 2: "max 100000" or "150000 100000" in one file. */
+static int quota_v2(const char *folder) {
+  char path[TEXT_ROOM], text[64];
+  int64_t quota, period;
+  int n = snprintf(path, sizeof path, "%s/cpu.max", folder);
+  if (n >= TEXT_ROOM || !read_text(path, text, sizeof text)) return 0;
+  const char *second = strchr(text, ' ');
+  if (!second || !read_word(text, &quota) || !read_word(second + 1, &period)) return 0;
+  return processors(quota, period);
+}
+
+/* Version 1: two files, and -1 for no quota. */
+static int quota_v1(const char *folder) {
+  char path[TEXT_ROOM], text[64];
+  int64_t quota, period;
+  int n = snprintf(path, sizeof path, "%s/cpu.cfs_quota_us", folder);
+  if (n >= TEXT_ROOM || !read_text(path, text, sizeof text) || !read_word(text, &quota)) return 0;
+  n = snprintf(path, sizeof path, "%s/cpu.cfs_period_us", folder);
+  if (n >= TEXT_ROOM || !read_text(path, text, sizeof text) || !read_word(text, &period)) return 0;
+  return processors(quota, period);
+}
+
+/*
+ * The least quota on the way from the group up to the root. In a container the group's name may be
+ * the host's and lead nowhere; the root is then the container's own group.
+ */
+static int least_quota(const char *root, const char *group, size_t n_group,
+                       int (*quota)(const char *folder)) {
+  char folder[TEXT_ROOM];
+  size_t n_root = strlen(root);
+  if (n_root + n_group >= sizeof folder) return 0;
+  memcpy(folder, root, n_root);
+  memcpy(folder + n_root, group, n_group);
+  folder[n_root + n_group] = '\0';
   int least = 0;
   for (;;) {
-    int64_t quota, period;
-    snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", name);
-    if (read_text(path, text, sizeof text)) {
-      size_t first = strcspn(text, " ");
-      const char *second = text + first + (text[first] == ' ');
-      if (limn_parse_int(text, first, &quota) &&
-          limn_parse_int(second, strcspn(second, "\n"), &period) && period > 0) {
-        int n = (int)((quota + period - 1) / period);
-        if (n > 0 && (least == 0 || n < least)) least = n;
-      }
-    }
-    char *slash = strrchr(name, '/');
+    int n = quota(folder);
+    if (n > 0 && (least == 0 || n < least)) least = n;
+    char *slash = strrchr(folder + n_root, '/');
     if (!slash) return least;
     *slash = '\0';
   }
 }
 
-static int quota_v1(void) {
-  int64_t quota, period;
-  if (!read_number("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", &quota) || quota <= 0) return 0;
-  if (!read_number("/sys/fs/cgroup/cpu/cpu.cfs_period_us", &period) || period <= 0) return 0;
-  return (int)((quota + period - 1) / period);
+/* Whether a line's comma-separated list of n bytes names the controller "cpu". */
+static bool names_cpu(const char *list, size_t n) {
+  for (size_t i = 0; i + 3 <= n; i++) {
+    bool starts = i == 0 || list[i - 1] == ',', ends = i + 3 == n || list[i + 3] == ',';
+    if (starts && ends && memcmp(list + i, "cpu", 3) == 0) return true;
+  }
+  return false;
+}
+
+/* Each line is "ID:CONTROLLERS:GROUP"; that of version 2 is "0::GROUP". See cgroups(7). */
+int limn_cpu_quota(const char *groups, const char *membership) {
+  char text[TEXT_ROOM], root_v1[TEXT_ROOM];
+  int least = 0;
+  int length = snprintf(root_v1, sizeof root_v1, "%s/cpu", groups);
+  if (length >= TEXT_ROOM || !read_text(membership, text, sizeof text)) return 0;
+  for (const char *line = text; *line;) {
+    size_t n_line = strcspn(line, "\n");
+    const char *list = memchr(line, ':', n_line);
+    const char *group = list ? memchr(list + 1, ':', n_line - (size_t)(list + 1 - line)) : NULL;
+    if (group) {
+      size_t n_list = (size_t)(group - list) - 1, n_group = n_line - (size_t)(group + 1 - line);
+      int n = 0;
+      if (n_list == 0)
+        n = least_quota(groups, group + 1, n_group, quota_v2);
+      else if (names_cpu(list + 1, n_list))
+        n = least_quota(root_v1, group + 1, n_group, quota_v1);
+      if (n > 0 && (least == 0 || n < least)) least = n;
+    }
+    line += n_line + (line[n_line] == '\n');
+  }
+  return least;
 }
 
 int limn_default_threads(void) {
@@ -67,10 +120,9 @@ int limn_default_threads(void) {
   CPU_ZERO(&set);
   int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set)
                                                       : (int)sysconf(_SC_NPROCESSORS_ONLN);
-  int quota = quota_v2();
-  if (quota == 0) quota = quota_v1();
+  int quota = limn_cpu_quota("/sys/fs/cgroup", "/proc/self/cgroup");
   if (quota > 0 && quota < n) n = quota;
-  return n < 1 ? 1 : n > 1024 ? 1024 : n;
+  return n < 1 ? 1 : n > MOST ? MOST : n;
 }
 
 /* ---- features -----------------------------------------------------------------------------------
