@@ -71,7 +71,7 @@ static limn_status encode_short(const limn_tokenizer *t, const unsigned char *pi
                                 size_t offset, limn_tokens *out, limn_error *err) {
   int32_t ids[SHORT_PIECE];
   uint8_t starts[SHORT_PIECE];
-  for (size_t i = 0; i < n; i++) {
+  for (size_t i = 0; i < n && i < SHORT_PIECE; i++) {
     ids[i] = t->byte_ids[piece[i]];
     starts[i] = (uint8_t)i;
   }
