@@ -2,6 +2,7 @@
  * cmd_heads.c - limn heads: which heads look at the token before, at the same token, at what
  * followed it (induction), measured on random tokens that are said twice.
  */
+#include "picture.h"
 #include "run.h"
 
 #include <limn/analysis.h>
@@ -34,10 +35,12 @@ static const cli_example examples[] = {
 
 static const struct {
   const char *name, *title, *says;
+  cli_hue hue;
 } kinds[N_SCORES] = {
-    {"previous", "previous token", "look at the token before"},
-    {"duplicate", "duplicate token", "look at the same token's first occurrence"},
-    {"induction", "induction", "look at what followed that occurrence, and so repeat it"}};
+    {"previous", "previous token", "look at the token before", CLI_HUE_SHARE},
+    {"duplicate", "duplicate token", "look at the same token's first occurrence", CLI_HUE_AMBER},
+    {"induction", "induction", "look at what followed that occurrence, and so repeat it",
+     CLI_HUE_GREEN}};
 
 typedef struct heads {
   const cli *c;
@@ -70,27 +73,6 @@ static const double *sort_key(const heads *h) {
 /* ---- the picture
  * ---------------------------------------------------------------------------------
  */
-
-/* A score from 0 to 1 as a bar of eighths, in the colour that the kind has everywhere here. */
-static void print_bar(double score, int width, int kind) {
-  static const char *const eighths[] = {"", "▏", "▎", "▍", "▌", "▋", "▊", "▉"};
-  static const int colors[N_SCORES][3] = {{86, 156, 214}, {212, 158, 74}, {108, 184, 120}};
-  char color[24];
-  const int *rgb = colors[kind];
-  int filled = (int)(score * 8 * width + 0.5), columns = 0;
-  bool is_plain = !cli_has_color() && !cli_is_terminal();
-  if (!(score >= 0)) filled = 0;
-  if (filled > 8 * width) filled = 8 * width;
-  fputs(cli_sgr_rgb(color, false, rgb[0], rgb[1], rgb[2]), stdout);
-  for (; columns < filled / 8; columns++)
-    fputs(is_plain ? "#" : "█", stdout);
-  if (filled % 8 && (!is_plain || filled % 8 >= 4)) {
-    fputs(is_plain ? "#" : eighths[filled % 8], stdout);
-    columns++;
-  }
-  fputs(cli_sgr(CLI_PLAIN), stdout);
-  printf("%*s", width - columns, "");
-}
 
 /* The heads that stand out: at least 0.3, best first. */
 static void print_summary(heads *h, int kind) {
@@ -127,33 +109,38 @@ static void print_table(heads *h) {
       double score = h->values[k][head];
       printf("%s%.2f%s ", score < 0.1 ? cli_sgr(CLI_DIM) : "", score,
              score < 0.1 ? cli_sgr(CLI_PLAIN) : "");
-      if (k < N_SCORES - 1)
-        print_bar(score, bar, k), fputs("   ", stdout);
-      else
-        print_bar(score, bar, k);
+      cli_print_bar(score, bar, kinds[k].hue, k < N_SCORES - 1);
+      if (k < N_SCORES - 1) fputs("   ", stdout);
     }
     fputc('\n', stdout);
   }
 }
 
-static void print_heads(heads *h) {
-  const limn_head_scores *s = h->scores;
+/* Before the work, so that one sees what is going on. */
+static void print_heading(const heads *h) {
+  const limn_config *config = limn_model_config(h->m->model);
   char text[512];
-  const char *dim = cli_sgr(CLI_DIM), *plain = cli_sgr(CLI_PLAIN);
   snprintf(
       text, sizeof text,
-      "%d heads on %d sequences of %d random tokens, each said twice (seed %s). A score is the "
+      "%d heads on %s sequences of %s random tokens, each said twice (seed %s). A score is the "
       "mean attention weight, from blocks.*.attn.hook_pattern.",
-      h->n, s->n_sequences, s->length, cli_value(h->c, "seed"));
+      config->n_layer * config->n_head, cli_value(h->c, "sequences"), cli_value(h->c, "length"),
+      cli_value(h->c, "seed"));
   cli_print_wrapped(stdout, text, 0, 0, cli_width());
   fputc('\n', stdout);
+  fflush(stdout);
+}
+
+static void print_heads(heads *h) {
+  const limn_head_scores *s = h->scores;
   for (int k = 0; k < N_SCORES; k++)
     print_summary(h, k);
   fputc('\n', stdout);
   print_table(h);
   printf("\n  loss %.2f nats per token the first time, %.2f the second%s\n", s->loss_first,
          s->loss_second, s->loss_second < s->loss_first - 1 ? ": it repeats what it has read" : "");
-  printf("  %sfor the pattern of one text: limn explain TEXT --layer N --head N%s\n", dim, plain);
+  printf("  %sfor the pattern of one text: limn explain TEXT --layer N --head N%s\n",
+         cli_sgr(CLI_DIM), cli_sgr(CLI_PLAIN));
 }
 
 /* ---- JSON ---------------------------------------------------------------------------------------
@@ -227,14 +214,18 @@ static limn_status read_ids(const heads *h, limn_tokens *tokens, limn_error *err
   return LIMN_OK;
 }
 
+static limn_status check_length(const heads *h, limn_error *err) {
+  int64_t length = cli_int(h->c, "length", 60);
+  int n_ctx = limn_model_config(h->m->model)->n_ctx;
+  if (2 * length <= n_ctx) return LIMN_OK;
+  return limn_error_set(err, LIMN_ERROR_CONTEXT, LIMN_NO_OFFSET,
+                        "option --length has %lld, expected at most %d, half the context window",
+                        (long long)length, n_ctx / 2);
+}
+
 static limn_status compute(heads *h, const limn_tokens *from, limn_error *err) {
   cli_session s;
   int64_t length = cli_int(h->c, "length", 60);
-  int n_ctx = limn_model_config(h->m->model)->n_ctx;
-  if (2 * length > n_ctx)
-    return limn_error_set(err, LIMN_ERROR_CONTEXT, LIMN_NO_OFFSET,
-                          "option --length has %lld, expected at most %d, half the context window",
-                          (long long)length, n_ctx / 2);
   limn_session_options session_options = {.all_logits = true, .n_ctx = (int)(2 * length)};
   limn_head_options head_options = {.n_sequences = (int)cli_int(h->c, "sequences", 32),
                                     .length = (int)length,
@@ -254,7 +245,9 @@ static limn_status compute(heads *h, const limn_tokens *from, limn_error *err) {
 
 static limn_status prepare(heads *h, limn_error *err) {
   limn_tokens from = {0};
-  limn_status status = read_ids(h, &from, err);
+  limn_status status = check_length(h, err);
+  if (status == LIMN_OK) status = read_ids(h, &from, err);
+  if (status == LIMN_OK && !cli_flag(h->c, "json")) print_heading(h);
   if (status == LIMN_OK) status = compute(h, &from, err);
   limn_tokens_deinit(&from);
   if (status != LIMN_OK) return status;

@@ -105,11 +105,12 @@ static void add_input(line *l, const explanation *e, size_t limit) {
     return;
   }
   add_text(l, "--ids ");
+  size_t before = l->n;
   for (int i = 0; i < e->n; i++) {
     char number[24];
     snprintf(number, sizeof number, "%s%d", i ? "," : "", (int)e->ids[i]);
     add_text(l, number);
-    if (limit && l->n > limit && i + 1 < e->n) {
+    if (limit && l->n > before + limit && i + 1 < e->n) {
       add_text(l, ",...");
       return;
     }

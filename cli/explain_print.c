@@ -6,6 +6,7 @@
 #include "picture.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define TOKENS_SHOWN 24 /* of a longer text: the first four, and the newest */
@@ -18,19 +19,36 @@ static int min_int(int a, int b) {
 /* ---- what all sections have ---------------------------------------------------------------------
  */
 
+/* A paragraph, each line of it a style of its own: pagers show lines one by one. */
+static void print_paragraph(const char *text, cli_style style) {
+  char *lines = NULL;
+  size_t n = 0;
+  FILE *to = open_memstream(&lines, &n);
+  if (to) cli_print_wrapped(to, text, 2, 0, min_int(cli_width(), 100));
+  if (!to || fclose(to) != 0) return;
+  for (const char *at = lines; *at;) {
+    int length = (int)strcspn(at, "\n");
+    printf("%s%.*s%s\n", cli_sgr(style), length, at, cli_sgr(CLI_PLAIN));
+    at += length + 1;
+  }
+  free(lines);
+}
+
 static void print_title(cli_section section) {
-  int width = min_int(cli_width(), 100);
   printf("\n%s%s%s\n", cli_sgr(CLI_BOLD), cli_sections[section].title, cli_sgr(CLI_PLAIN));
-  fputs(cli_sgr(CLI_DIM), stdout);
-  cli_print_wrapped(stdout, cli_sections[section].says, 2, 0, width);
-  fputs(cli_sgr(CLI_PLAIN), stdout);
+  print_paragraph(cli_sections[section].says, CLI_DIM);
   fputc('\n', stdout);
 }
 
 static void print_source(const explanation *e, cli_section section) {
   const cli_section_info *info = &cli_sections[section];
   char *command = explain_command(e, info->hooks, info->file, 60, (size_t)cli_width() - 9);
-  if (command) printf("\n  %sagain  %s%s\n", cli_sgr(CLI_DIM), command, cli_sgr(CLI_PLAIN));
+  const char *dim = cli_sgr(CLI_DIM), *plain = cli_sgr(CLI_PLAIN);
+  size_t first = command ? strcspn(command, "\n") : 0;
+  if (command) {
+    printf("\n  %sagain  %.*s%s\n", dim, (int)first, command, plain);
+    if (command[first]) printf("%s%s%s\n", dim, command + first + 1, plain);
+  }
   limn_free(command);
 }
 
@@ -198,6 +216,16 @@ static void print_one_head(const explanation *e, const cli_panel *panel) {
     print_query(e, &panel->pattern, query, min_int(width, most < 5 ? 5 : most));
 }
 
+static void print_pooling(int n, int side) {
+  char text[160];
+  snprintf(
+      text, sizeof text,
+      "%d tokens in %d rows and columns: a row is the mean of its queries, a column the sum of "
+      "its keys",
+      n, side);
+  print_paragraph(text, CLI_PLAIN);
+}
+
 /* The layers and heads that --layer and --head leave. */
 static void print_attention(const explanation *e) {
   int layer = (int)cli_int(e->c, "layer", -1), head = (int)cli_int(e->c, "head", -1);
@@ -226,11 +254,7 @@ static void print_attention(const explanation *e) {
   }
   fputc('\n', stdout);
   cli_print_wall_legend();
-  if (wall.side < e->n)
-    printf(
-        "  %d tokens in %d rows and columns: a row is the mean of its queries, a column the sum\n"
-        "  of its keys\n",
-        e->n, wall.side);
+  if (wall.side < e->n) print_pooling(e->n, wall.side);
   if (layer >= 0 && head >= 0) print_one_head(e, &panels[0]);
   print_source(e, CLI_SECTION_ATTENTION);
   limn_free(panels);
@@ -288,19 +312,22 @@ static scale scale_of(const double *values, int n, int width) {
 
 static void print_part(const explanation *e, const char *name, double x, double difference,
                        const scale *s) {
-  printf("  %-17s %8.3f  ", name, x);
-  if (e->rival >= 0) printf("%8.3f  ", difference);
+  if (!s) fputs(cli_sgr(CLI_BOLD), stdout);
+  printf("  %-17s %8.3f", name, x);
+  if (e->rival >= 0) printf("  %8.3f", difference);
+  fputs(s ? "  " : cli_sgr(CLI_PLAIN), stdout);
   if (s) cli_print_signed_bar(x * s->unit, s->left);
   fputc('\n', stdout);
 }
 
 static void print_attribution_heading(const explanation *e) {
   const char *dim = cli_sgr(CLI_DIM), *plain = cli_sgr(CLI_PLAIN);
+  int room = (cli_width() - 56) / 2, width = room < 10 ? 20 : min_int(room, 24);
   fputs("  what each part adds to the logit of ", stdout);
-  print_token(e, e->target, 24, false);
+  print_token(e, e->target, width, false);
   if (e->rival >= 0) {
-    fputs(", and to its lead over ", stdout);
-    cli_print_token(stdout, e->m, e->rival, 0, 24);
+    fputs(room < 10 ? "\n  and to its lead over " : ", its lead over ", stdout);
+    cli_print_token(stdout, e->m, e->rival, 0, width);
   }
   printf("\n\n  %s%-17s %8s  %s%s\n", dim, "", "logit", e->rival >= 0 ? "    lead" : "", plain);
 }
@@ -331,15 +358,15 @@ static void print_parts(const explanation *e, int shown, const double *values,
 
 static void print_sum(const explanation *e) {
   double logit = (double)e->logits[e->target], error = fabs(e->sum - logit);
-  const char *dim = cli_sgr(CLI_DIM), *plain = cli_sgr(CLI_PLAIN);
-  fputs(cli_sgr(CLI_BOLD), stdout);
+  char text[256];
   print_part(e, "sum", e->sum, e->sum_of_differences, NULL);
-  printf("%s\n  %sthe model computed %.3f: the sum is off by %.1e (relative %.1e)%s\n", plain, dim,
-         logit, error, error / fabs(logit), plain);
-  if (e->s.n_edits > 0)
-    printf(
-        "  %sedits of the residual stream itself belong to no part: the difference is theirs%s\n",
-        dim, plain);
+  fputc('\n', stdout);
+  snprintf(text, sizeof text, "the model computed %.3f: the sum is off by %.1e (relative %.1e)%s",
+           logit, error, error / fabs(logit),
+           e->s.n_edits == 0 ? ""
+                             : "; edits of the residual stream itself belong to no part, that "
+                               "difference is theirs");
+  print_paragraph(text, CLI_DIM);
 }
 
 static void print_attribution(const explanation *e) {

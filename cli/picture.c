@@ -272,7 +272,7 @@ static void print_ramp(bool is_first_column) {
 void cli_print_wall_legend(void) {
   fputs("  first key 0 ", stdout);
   print_ramp(true);
-  fputs(" 1    other keys 0 ", stdout);
+  fputs(cli_width() < 68 ? " 1\n  other keys 0 " : " 1    other keys 0 ", stdout);
   print_ramp(false);
   fputs(" the number above\n", stdout);
 }
