@@ -137,6 +137,18 @@ static void strings(void **state) {
   }
 }
 
+static void put_controls(limn_json *j) {
+  limn_json_string(j, "\x1b\x7f\n\x01", 4);
+}
+
+/* No control character reaches a terminal that shows the text. */
+static void controls_are_escaped(void **state) {
+  (void)state;
+  char *got = written(put_controls, false);
+  assert_string_equal(got, "\"\\u001b\\u007f\\n\\u0001\"\n");
+  free(got);
+}
+
 /* Longer than the writer's buffer, and with an escape at every place of it. */
 static void long_strings(void **state) {
   (void)state;
@@ -246,11 +258,11 @@ static void any_locale(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(compact),           cmocka_unit_test(indented),
-      cmocka_unit_test(strings),           cmocka_unit_test(long_strings),
-      cmocka_unit_test(numbers_read_back), cmocka_unit_test(integers),
-      cmocka_unit_test(depth_is_limited),  cmocka_unit_test(failure_stays),
-      cmocka_unit_test(any_locale),
+      cmocka_unit_test(compact),       cmocka_unit_test(indented),
+      cmocka_unit_test(strings),       cmocka_unit_test(controls_are_escaped),
+      cmocka_unit_test(long_strings),  cmocka_unit_test(numbers_read_back),
+      cmocka_unit_test(integers),      cmocka_unit_test(depth_is_limited),
+      cmocka_unit_test(failure_stays), cmocka_unit_test(any_locale),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -236,6 +236,19 @@ static void no_half_file(void **state) {
   assert_int_equal(count_files(), 1);
 }
 
+/* What takes the file's place in the meantime stays, and the temporary file does not. */
+static void commit_that_fails(void **state) {
+  (void)state;
+  limn_error err;
+  limn_output *o;
+  CHECK_OK(limn_output_open(in_folder("taken"), &o, &err), err);
+  CHECK_OK(limn_output_write(o, "x", 1, &err), err);
+  assert_int_equal(mkdir(in_folder("taken"), 0777), 0);
+  CHECK_FAILS(limn_output_commit(o, &err), LIMN_ERROR_IO, err, "taken\": Is a directory");
+  assert_true(limn_path_is_folder(in_folder("taken")));
+  assert_int_equal(count_files(), 1);
+}
+
 static void on_signal(int signal) {
   limn_output_discard_all_on_signal();
   _exit(128 + signal);
@@ -377,6 +390,7 @@ int main(void) {
       TEST(where_nothing_can_be_written),
       TEST(full_device),
       TEST(no_half_file),
+      TEST(commit_that_fails),
       TEST(signal_leaves_no_half_file),
       TEST(many_at_once),
       TEST(threads_share_a_path),

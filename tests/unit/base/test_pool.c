@@ -77,7 +77,7 @@ static void many_small_runs(void **state) {
 
 /* Tasks that wait for one another end only when different threads run them at the same time. */
 typedef struct meeting {
-  atomic_int n_arrived;
+  atomic_int n_arrived, n_done;
   int n_expected;
 } meeting;
 
@@ -97,6 +97,34 @@ static void tasks_run_at_the_same_time(void **state) {
   CHECK_OK(limn_pool_new(4, &pool, &err), err);
   limn_pool_run(pool, 4, meet, &m);
   assert_int_equal(atomic_load(&m.n_arrived), 4);
+  limn_pool_free(pool);
+}
+
+/* The run ends when the last task does, not when the caller has no more to do itself. */
+static void write_late(void *user, size_t i) {
+  struct timespec pause = {0, 20000000};
+  static _Thread_local bool is_caller;
+  meeting *m = user;
+  if (i == SIZE_MAX) {
+    is_caller = true;
+    return;
+  }
+  meet(user, i);
+  if (!is_caller) nanosleep(&pause, NULL);
+  atomic_fetch_add(&m->n_done, 1);
+}
+
+static void a_run_waits_for_all(void **state) {
+  (void)state;
+  limn_pool *pool;
+  limn_error err;
+  CHECK_OK(limn_pool_new(4, &pool, &err), err);
+  write_late(NULL, SIZE_MAX);
+  for (int round = 0; round < 3; round++) {
+    meeting m = {.n_expected = 4};
+    limn_pool_run(pool, 4, write_late, &m);
+    assert_int_equal(atomic_load(&m.n_done), 4);
+  }
   limn_pool_free(pool);
 }
 
@@ -240,12 +268,12 @@ static void features_are_words(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_task_once),          cmocka_unit_test(without_a_pool),
-      cmocka_unit_test(many_small_runs),          cmocka_unit_test(tasks_run_at_the_same_time),
-      cmocka_unit_test(pools_do_not_meddle),      cmocka_unit_test(waiting_workers_sleep),
-      cmocka_unit_test(sizes_that_cannot_be),     cmocka_unit_test(without_memory),
-      cmocka_unit_test(signals_are_the_programs), cmocka_unit_test(threads_follow_affinity),
-      cmocka_unit_test(features_are_words),
+      cmocka_unit_test(every_task_once),         cmocka_unit_test(without_a_pool),
+      cmocka_unit_test(many_small_runs),         cmocka_unit_test(tasks_run_at_the_same_time),
+      cmocka_unit_test(a_run_waits_for_all),     cmocka_unit_test(pools_do_not_meddle),
+      cmocka_unit_test(waiting_workers_sleep),   cmocka_unit_test(sizes_that_cannot_be),
+      cmocka_unit_test(without_memory),          cmocka_unit_test(signals_are_the_programs),
+      cmocka_unit_test(threads_follow_affinity), cmocka_unit_test(features_are_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
