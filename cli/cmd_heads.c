@@ -19,8 +19,10 @@ static const cli_option options[] = {
     {"length", 'l', CLI_INT, "N", "60", 1, 1000000,
      "Tokens in a sequence, which is then said a second time"},
     {"seed", 's', CLI_INT, "N", "0", 0, CLI_NO_MAX, "Of the random tokens"},
+    {"first", 0, CLI_INT, "N", "20000", 1, CLI_NO_MAX,
+     "Draw from the first N ids of the vocabulary"},
     {"from", 'f', CLI_TEXT, "FILE", NULL, 0, 0,
-     "Draw the tokens from those that occur in this text, instead of from the whole vocabulary"},
+     "Draw from the tokens that occur in this text instead"},
     CLI_OPTIONS_MODEL,
     CLI_OPTIONS_EDIT,
     CLI_OPTIONS_JSON,
@@ -48,6 +50,7 @@ typedef struct heads {
   limn_head_scores *scores;
   const double *values[N_SCORES];
   int *order; /* (n) */
+  int64_t n_drawn_from;
   int n;
 } heads;
 
@@ -117,15 +120,15 @@ static void print_table(heads *h) {
 }
 
 /* Before the work, so that one sees what is going on. */
-static void print_heading(const heads *h) {
+static void print_heading(const heads *h, size_t n_ids) {
   const limn_config *config = limn_model_config(h->m->model);
-  char text[512];
-  snprintf(
-      text, sizeof text,
-      "%d heads on %s sequences of %s random tokens, each said twice (seed %s). A score is the "
-      "mean attention weight, from blocks.*.attn.hook_pattern.",
-      config->n_layer * config->n_head, cli_value(h->c, "sequences"), cli_value(h->c, "length"),
-      cli_value(h->c, "seed"));
+  char text[512], digits[32];
+  snprintf(text, sizeof text,
+           "%d heads on %s sequences of %s random tokens, each said twice (seed %s, drawn from %s "
+           "tokens). A score is the mean attention weight, from blocks.*.attn.hook_pattern.",
+           config->n_layer * config->n_head, cli_value(h->c, "sequences"),
+           cli_value(h->c, "length"), cli_value(h->c, "seed"),
+           cli_group_digits(digits, (int64_t)n_ids, ' '));
   cli_print_wrapped(stdout, text, 0, 0, cli_width());
   fputc('\n', stdout);
   fflush(stdout);
@@ -156,6 +159,7 @@ static int print_json(const heads *h, limn_error *err) {
   cli_json_int(&j, "n_sequences", s->n_sequences);
   cli_json_int(&j, "length", s->length);
   cli_json_int(&j, "seed", cli_int(h->c, "seed", 0));
+  cli_json_int(&j, "n_drawn_from", h->n_drawn_from);
   cli_json_double(&j, "loss_first", s->loss_first);
   cli_json_double(&j, "loss_second", s->loss_second);
   limn_json_key(&j, "heads");
@@ -190,12 +194,24 @@ static int compare_ids(const void *a, const void *b) {
   return (x > y) - (x < y);
 }
 
-/* The ids that occur in the text of --from, each once. */
+/* The ids below --first. */
+static limn_status first_ids(const heads *h, limn_tokens *tokens, limn_error *err) {
+  int64_t n = cli_int(h->c, "first", 0), vocab_size = limn_model_config(h->m->model)->vocab_size;
+  if (n > vocab_size) n = vocab_size;
+  tokens->ids = limn_alloc_zeroed((size_t)n, sizeof *tokens->ids);
+  if (!tokens->ids) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  for (int64_t i = 0; i < n; i++)
+    tokens->ids[i] = (int32_t)i;
+  tokens->n = (size_t)n;
+  return LIMN_OK;
+}
+
+/* What to draw from: the ids that occur in the text of --from, each once, or those of --first. */
 static limn_status read_ids(const heads *h, limn_tokens *tokens, limn_error *err) {
   const char *path = cli_value(h->c, "from");
   char *text;
   size_t size, n = 0;
-  if (!path) return LIMN_OK;
+  if (!path) return first_ids(h, tokens, err);
   if (!h->m->tokenizer)
     return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
                           "the model in \"%s\" has no tokenizer to read --from with", h->m->folder);
@@ -247,7 +263,8 @@ static limn_status prepare(heads *h, limn_error *err) {
   limn_tokens from = {0};
   limn_status status = check_length(h, err);
   if (status == LIMN_OK) status = read_ids(h, &from, err);
-  if (status == LIMN_OK && !cli_flag(h->c, "json")) print_heading(h);
+  if (status == LIMN_OK && !cli_flag(h->c, "json")) print_heading(h, from.n);
+  h->n_drawn_from = (int64_t)from.n;
   if (status == LIMN_OK) status = compute(h, &from, err);
   limn_tokens_deinit(&from);
   if (status != LIMN_OK) return status;
@@ -291,6 +308,9 @@ const cli_command cmd_heads = {
         "token (duplicate token), and the token behind that occurrence (induction). Induction "
         "heads are how a model continues what it has read before; the loss on the second half "
         "shows what they are worth.\n\n"
+        "In a vocabulary made by byte pair encoding the frequent tokens come first. The rare ones "
+        "at its end a small model may never have met, and cannot tell apart; hence --first. Give "
+        "--first 1000000 for the whole vocabulary.\n\n"
         "Previous token: the mean over all queries but the first. Duplicate token and induction: "
         "the mean over the queries of the second half (Elhage et al. 2021, Olsson et al. "
         "2022).\n\n" CLI_EDIT_PARAGRAPHS,

@@ -11,23 +11,29 @@ between() { # between X LOW HIGH
   awk -v x="$1" -v low="$2" -v high="$3" 'BEGIN { exit !(x >= low && x <= high) }'
 }
 
-# ---- what the model card says, on a few sequences. The tokens of the card are those that the
-# training text has; here they come from the whole vocabulary, so induction is somewhat weaker.
-run 0 heads -n 3 --seed 1 --json
+# ---- what the model card says: 32 sequences there, 4 here, which moves a score by some 0.03
+run 0 heads -n 4 --seed 1 --json
 quiet
 cp "$work/out" "$work/heads"
 check "24 heads" [ "$(grep -c '"induction"' "$work/heads")" = 24 ]
-check "2.1 looks at the token before" between "$(score "$work/heads" 2.1 previous)" 0.25 0.45
-check "5.1 is an induction head" between "$(score "$work/heads" 5.1 induction)" 0.5 0.95
-check "5.3 is an induction head" between "$(score "$work/heads" 5.3 induction)" 0.5 0.95
+for row in 2.1:0.35 3.1:0.33 2.0:0.32 2.3:0.32 4.3:0.31; do
+  found=$(score "$work/heads" ${row%:*} previous)
+  check "${row%:*} looks at the token before ($found)" awk -v x="$found" -v y="${row#*:}" \
+    'BEGIN { exit !(x > y - 0.06 && x < y + 0.06) }'
+done
+for row in 5.1:0.82 5.3:0.78 5.0:0.33; do
+  found=$(score "$work/heads" ${row%:*} induction)
+  check "${row%:*} is an induction head ($found)" awk -v x="$found" -v y="${row#*:}" \
+    'BEGIN { exit !(x > y - 0.12 && x < y + 0.12) }'
+done
 check "0.0 is none" between "$(score "$work/heads" 0.0 induction)" 0 0.1
 first=$(sed -n 's/.*"loss_first": \(.*\),/\1/p' "$work/heads")
 second=$(sed -n 's/.*"loss_second": \(.*\),/\1/p' "$work/heads")
-check "the first half is a surprise" between "$first" 13 15.5
-check "the second is less of one" between "$second" 0 9
-run 0 heads -n 3 --seed 1 --json
+check "the first half is a surprise ($first)" between "$first" 13 15.5
+check "the second is not ($second)" between "$second" 1.5 4.5
+run 0 heads -n 4 --seed 1 --json
 check "the same seed gives the same" cmp -s "$work/out" "$work/heads"
-run 0 heads -n 3 --seed 2 --json
+run 0 heads -n 4 --seed 2 --json
 check "another gives another" sh -c '! cmp -s "$1" "$2"' sh "$work/out" "$work/heads"
 
 # ---- the table
@@ -47,6 +53,12 @@ check "colour where it is asked for" grep -q "$(printf '\033')" "$work/out"
 # ---- an edit takes part: without the last layer's attention nothing of it looks anywhere
 run 0 heads -n 1 -l 8 --json -e 'blocks.5.attn.hook_pattern=0'
 check "an edited pattern" [ "$(score "$work/out" 5.1 induction)" = 0 ]
+
+# ---- rare tokens it cannot tell apart
+run 0 heads -n 4 --seed 1 --json --first 1000000
+says '"n_drawn_from": 50257'
+check "induction is weaker over the whole vocabulary" awk -v x="$(score "$work/out" 5.1 induction)" \
+  -v y="$(score "$work/heads" 5.1 induction)" 'BEGIN { exit !(x < y) }'
 
 # ---- tokens of a text
 printf 'a b c d e f g h' >"$work/text"
