@@ -263,22 +263,31 @@ static void print_attention(const explanation *e) {
 /* ---- the lens -----------------------------------------------------------------------------------
  */
 
+/* The rows' first columns: depth, and the rank of the explained token, `width` wide. */
+static void print_lens_heading(const explanation *e, int width) {
+  const char *dim = cli_sgr(CLI_DIM), *plain = cli_sgr(CLI_PLAIN);
+  printf("  %s%-10s  %*s   the likeliest tokens there%s\n  %-10s  ", dim, "after", width, "rank of",
+         plain, "");
+  int columns = token_width(e, &e->target, 1, 0, width);
+  printf("%*s", width - columns, "");
+  print_token(e, e->target, width, false);
+  fputc('\n', stdout);
+}
+
 static void print_lens(const explanation *e) {
   char name[32], digits[32];
-  int columns = min_int((cli_width() - 24) / 18, e->n_top), width = 9;
+  int rank = token_width(e, &e->target, 1, 7, 12), left = 17 + rank, width = 9;
+  int columns = min_int((cli_width() - left) / 18, e->n_top);
   if (columns < 1) columns = 1;
-  int room = (cli_width() - 24) / columns - 9;
+  int room = (cli_width() - left) / columns - 9;
   for (int depth = 0; depth < e->n_depths; depth++)
     width = token_width(e, e->lens_top + depth * e->n_top, columns, width, room < 9 ? 9 : room);
   width = min_int(width, 18);
   print_title(CLI_SECTION_LENS);
-  printf("  %s%-11s %7s   %s", cli_sgr(CLI_DIM), "after", "rank of", cli_sgr(CLI_PLAIN));
-  printf("%sthe likeliest tokens there%s\n  %-11s ", cli_sgr(CLI_DIM), cli_sgr(CLI_PLAIN), "");
-  int target = print_token(e, e->target, 7, false);
-  printf("%*s\n", target < 7 ? 7 - target : 0, "");
+  print_lens_heading(e, rank);
   for (int depth = 0; depth < e->n_depths; depth++) {
     cli_group_digits(digits, e->lens_rank[depth] + 1, ' ');
-    printf("  %-11s %7s   ", explain_depth_name(depth, name), digits);
+    printf("  %-10s  %*s   ", explain_depth_name(depth, name), rank, digits);
     for (int i = 0; i < columns; i++) {
       print_token(e, e->lens_top[depth * e->n_top + i], width, true);
       print_share(e->lens_probabilities[depth * e->n_top + i]);

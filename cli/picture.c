@@ -243,7 +243,7 @@ cli_wall cli_plan_wall(int n, int n_heads, int width) {
   int rows = (n_heads + per_row - 1) / per_row, scale = 1;
   per_row = (n_heads + rows - 1) / rows;
   room = width / per_row - extra;
-  int most = n_heads == 1 ? 40 : 14; /* a picture that stands alone may be large */
+  int most = n_heads == 1 || !cli_has_blocks() ? 40 : 14; /* alone it may be large */
   while (scale < MAX_SCALE && (scale + 1) * side <= most && (scale + 1) * side <= room)
     scale++;
   if (!cli_has_blocks() && scale > 2) scale = 2;
