@@ -81,6 +81,14 @@ END
     echo "ok: C++"
   fi
 
+  # The C that README.md shows.
+  awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$LIMN_SOURCE_DIR/README.md" >"$folder/readme.c" \
+    2>"$folder/log" || true
+  if [ -s "$folder/readme.c" ]; then
+    cc -std=c11 $strict "$folder/readme.c" $(pkg-config --cflags --libs limn) -lm -o "$folder/readme"
+    echo "ok: the example of README.md"
+  fi
+
   n=0
   for lesson in "$LIMN_SOURCE_DIR"/lessons/[0-9]*.c; do
     [ -f "$lesson" ] || continue
