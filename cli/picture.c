@@ -10,8 +10,9 @@
 #include <math.h>
 #include <string.h>
 
-#define MAX_SIDE  40 /* half of it where panels stand beside each other */
-#define MAX_SCALE 4
+#define MAX_SIDE    40 /* half of it where panels stand beside each other */
+#define MAX_SCALE   4
+#define MAX_PER_ROW 16 /* panels beside each other; bounds the stack */
 
 typedef struct rgb {
   int r, g, b;
@@ -205,9 +206,6 @@ static void print_captions(const cli_wall *w, const cli_panel *panels, const cel
   fputc('\n', stdout);
 }
 
-/* Panels beside each other. Bounds the stack: no row holds more than this. */
-#define MAX_PER_ROW 16
-
 static void print_panel_row(const cli_wall *w, const cli_panel *panels, int n) {
   cells c[MAX_PER_ROW];
   int lines = cli_has_blocks() ? (w->side * w->scale + 1) / 2 : w->side;
@@ -229,25 +227,39 @@ static void print_panel_row(const cli_wall *w, const cli_panel *panels, int n) {
 /* ---- the wall -----------------------------------------------------------------------------------
  */
 
+static int least_of(int a, int b) {
+  return a < b ? a : b;
+}
+
+/* The room that a panel has for its cells. */
+static int room_for(int per_row, int width) {
+  return width / per_row - (cli_has_blocks() ? 2 : 3);
+}
+
+/* All heads of a layer beside each other where that leaves the panels legible, else in rows of
+   about the same length. */
+static int heads_per_row(int n, int n_heads, int width) {
+  int legible = n_heads > 8 ? 6
+                : n < 6     ? 6
+                            : least_of(n, 10),
+      most = least_of(n_heads, MAX_PER_ROW);
+  int per_row = most;
+  while (per_row > 1 && room_for(per_row, width) < legible)
+    per_row--;
+  int rows = (n_heads + per_row - 1) / per_row;
+  return (n_heads + rows - 1) / rows;
+}
+
 cli_wall cli_plan_wall(int n, int n_heads, int width) {
-  int extra = cli_has_blocks() ? 2 : 3, room = width / n_heads - extra;
-  int least = n < 10 ? n : 10, side = n_heads == 1 ? MAX_SIDE : MAX_SIDE / 2;
-  if (side > n) side = n;
-  if (least < 6) least = 6; /* room for a caption */
-  if (side > room) side = room < least ? least : room;
-  if (side > n) side = n;
-  int footprint = (side < 6 ? 6 : side) + extra, per_row = width / footprint;
-  if (per_row < 1) per_row = 1;
-  if (per_row > MAX_PER_ROW) per_row = MAX_PER_ROW;
-  if (per_row > n_heads) per_row = n_heads;
-  int rows = (n_heads + per_row - 1) / per_row, scale = 1;
-  per_row = (n_heads + rows - 1) / rows;
-  room = width / per_row - extra;
+  int per_row = heads_per_row(n, n_heads, width), room = room_for(per_row, width);
+  int cap = n_heads == 1 ? MAX_SIDE : n_heads > 8 ? MAX_SIDE / 4 : MAX_SIDE / 2;
+  int side = least_of(n, least_of(room, cap)), scale = 1;
+  if (side < 1) side = 1;
   int most = n_heads == 1 || !cli_has_blocks() ? 40 : 14; /* alone it may be large */
-  while (scale < MAX_SCALE && (scale + 1) * side <= most && (scale + 1) * side <= room)
+  while (scale < MAX_SCALE && (scale + 1) * side <= least_of(most, room))
     scale++;
   if (!cli_has_blocks() && scale > 2) scale = 2;
-  if (scale * side < 6) scale = 6 / side < MAX_SCALE ? 6 / side : MAX_SCALE;
+  if (scale * side < 6) scale = least_of(6 / side, MAX_SCALE); /* room for a caption */
   return (cli_wall){.side = side, .scale = scale, .per_row = per_row, .n = n};
 }
 
