@@ -7,6 +7,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -200,6 +201,29 @@ static void without_memory(void **state) {
   limn_allocator_set(NULL);
 }
 
+/* No room for one more stack: those that were started end, and the error says how far it came. */
+static void without_threads(void **state) {
+  (void)state;
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  skip(); /* sanitizers need all addresses themselves */
+#endif
+  pid_t child = fork();
+  if (child == 0) {
+    struct rlimit limit = {(rlim_t)512 << 20, (rlim_t)512 << 20};
+    limn_pool *pool = (limn_pool *)&limit;
+    limn_error err;
+    if (setrlimit(RLIMIT_AS, &limit) != 0) _exit(2);
+    if (limn_pool_new(1000, &pool, &err) != LIMN_ERROR_MEMORY) _exit(3);
+    if (pool || !strstr(err.text, "threads, 1000 were asked for")) _exit(4);
+    /* Their stacks are free again. */
+    _exit(limn_pool_new(4, &pool, &err) == LIMN_OK ? 0 : 5);
+  }
+  int status;
+  waitpid(child, &status, 0);
+  assert_true(WIFEXITED(status));
+  assert_int_equal(WEXITSTATUS(status), 0);
+}
+
 /* A signal to the process finds a thread of the program, not a worker. */
 static atomic_int n_signals;
 static pthread_t handled_by;
@@ -268,12 +292,13 @@ static void features_are_words(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-      cmocka_unit_test(every_task_once),         cmocka_unit_test(without_a_pool),
-      cmocka_unit_test(many_small_runs),         cmocka_unit_test(tasks_run_at_the_same_time),
-      cmocka_unit_test(a_run_waits_for_all),     cmocka_unit_test(pools_do_not_meddle),
-      cmocka_unit_test(waiting_workers_sleep),   cmocka_unit_test(sizes_that_cannot_be),
-      cmocka_unit_test(without_memory),          cmocka_unit_test(signals_are_the_programs),
-      cmocka_unit_test(threads_follow_affinity), cmocka_unit_test(features_are_words),
+      cmocka_unit_test(every_task_once),          cmocka_unit_test(without_a_pool),
+      cmocka_unit_test(many_small_runs),          cmocka_unit_test(tasks_run_at_the_same_time),
+      cmocka_unit_test(a_run_waits_for_all),      cmocka_unit_test(pools_do_not_meddle),
+      cmocka_unit_test(waiting_workers_sleep),    cmocka_unit_test(sizes_that_cannot_be),
+      cmocka_unit_test(without_memory),           cmocka_unit_test(without_threads),
+      cmocka_unit_test(signals_are_the_programs), cmocka_unit_test(threads_follow_affinity),
+      cmocka_unit_test(features_are_words),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
