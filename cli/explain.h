@@ -89,4 +89,7 @@ void explain_print(const explanation *e);
 void explain_write_json(const explanation *e, limn_json *j);
 limn_status explain_write_folder(const explanation *e, const char *folder, limn_error *err);
 
+/* The figures of a folder, each as PNG and SVG. */
+limn_status explain_write_figures(const explanation *e, const char *folder, limn_error *err);
+
 #endif

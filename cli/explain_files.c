@@ -291,8 +291,15 @@ static limn_status write_page_section(const explanation *e, cli_section section,
   const cli_section_info *info = &cli_sections[section];
   char *command = explain_command(e, info->hooks, info->file, 0, 0);
   if (!command) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  const char *const figures[CLI_N_SECTIONS] = {[CLI_SECTION_NEXT] = "next",
+                                               [CLI_SECTION_ATTENTION] = "attention",
+                                               [CLI_SECTION_LENS] = "lens",
+                                               [CLI_SECTION_ATTRIBUTION] = "attribution"};
+  char picture[64] = "";
+  if (figures[section])
+    snprintf(picture, sizeof picture, "\n![%s](%s.png)\n", figures[section], figures[section]);
   const char *const parts[] = {"\n## ",     info->title, "\n\n",  info->says, "\n\nHooks: `",
-                               info->hooks, "`\n\n    ", command, "\n"};
+                               info->hooks, "`\n\n    ", command, "\n",       picture};
   limn_status status = LIMN_OK;
   for (size_t i = 0; status == LIMN_OK && i < sizeof parts / sizeof *parts; i++)
     status = put(out, parts[i], err);
@@ -307,6 +314,7 @@ static limn_status write_page(const explanation *e, const char *path, limn_error
   status = put(out,
                "# What limn explain found\n\n"
                "- `explain.json`: every number of it\n"
+               "- the figures below as PNG and SVG, and `attention-layer-N`, each layer large\n"
                "- `activations.safetensors`: attention patterns and residual streams under their "
                "hooks' names, `hook_tokens`, the `logits` of every position, and `attribution`, "
                "what each part (in the order of `explain.json`) adds to the logit\n",
@@ -329,5 +337,5 @@ limn_status explain_write_folder(const explanation *e, const char *folder, limn_
     status = writers[i](e, path, err);
     limn_free(path);
   }
-  return status;
+  return status == LIMN_OK ? explain_write_figures(e, folder, err) : status;
 }

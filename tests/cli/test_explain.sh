@@ -161,6 +161,13 @@ check "the activations are there" [ -s "$work/folder/activations.safetensors" ]
 run 0 trace "The king said to his" --hooks hook_embed --json \
   -e "blocks.5.hook_resid_post=@$work/folder/activations.safetensors"
 check "and patch into another run" [ $? = 0 ]
+for figure in next attention attention-layer-0 attention-layer-5 lens attribution; do
+  check "$figure.png" sh -c 'head -c 4 "$1" | grep -q PNG' sh "$work/folder/$figure.png"
+  check "$figure.svg" grep -q "</svg>" "$work/folder/$figure.svg"
+done
+check "the page shows them" [ "$(grep -c '^!\[' "$work/folder/README.md")" = 4 ]
+run 0 explain --file "$work/binary" --out "$work/folder-binary"
+run 0 explain -m "$tiny" --ids 1 --out "$work/folder-tiny"
 run 0 explain "The king" --out "$work/folder" --json
 check "with --json nothing else is printed" whole "$work/out"
 run 2 explain a --out /proc/nothing/here
