@@ -15,6 +15,14 @@
 /* ---- opening
  * ------------------------------------------------------------------------------------- */
 
+/* Not NOT_FOUND: a caller with a tokenizer of its own must not take it for a folder without one. */
+static limn_status half_a_pair(const char *folder, bool has_vocab, limn_error *err) {
+  return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
+                        "\"%s\" has \"%s\" but no \"%s\", expected both or a tokenizer.json",
+                        folder, has_vocab ? "vocab.json" : "merges.txt",
+                        has_vocab ? "merges.txt" : "vocab.json");
+}
+
 static limn_status read_folder(const char *folder, limn_tokenizer *t, limn_error *err) {
   char *json = limn_path_join(folder, "tokenizer.json");
   char *vocab = limn_path_join(folder, "vocab.json");
@@ -24,7 +32,9 @@ static limn_status read_folder(const char *folder, limn_tokenizer *t, limn_error
     status = limn_out_of_memory(err, "a path");
   else if (limn_path_exists(json))
     status = limn_tokenizer_read_json(json, t, err);
-  else if (limn_path_exists(vocab) || limn_path_exists(merges))
+  else if (limn_path_exists(vocab) != limn_path_exists(merges))
+    status = half_a_pair(folder, limn_path_exists(vocab), err);
+  else if (limn_path_exists(vocab))
     status = limn_tokenizer_read_pair(vocab, merges, t, err);
   else
     status = limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
