@@ -10,6 +10,7 @@
 #include <limn/io.h>
 #include <limn/model.h>
 #include <limn/npy.h>
+#include <limn/random.h>
 #include <limn/safetensors.h>
 #include <limn/sample.h>
 #include <limn/session.h>
