@@ -9,6 +9,7 @@
 #include <limn/edit.h>
 #include <limn/io.h>
 #include <limn/model.h>
+#include <limn/nn.h>
 #include <limn/npy.h>
 #include <limn/random.h>
 #include <limn/safetensors.h>

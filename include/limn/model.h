@@ -8,6 +8,7 @@
 #define LIMN_MODEL_H
 
 #include <limn/base.h>
+#include <limn/nn.h>
 #include <limn/tensor.h>
 
 #ifdef __cplusplus
@@ -15,14 +16,6 @@ extern "C" {
 #endif
 
 /* ---- the model ------------------------------------------------------------------------------- */
-
-typedef enum limn_activation {
-  LIMN_ACTIVATION_RELU,
-  LIMN_ACTIVATION_GELU_TANH, /* Hugging Face's "gelu_new", "gelu_pytorch_tanh" */
-  LIMN_ACTIVATION_GELU_ERF,  /* "gelu" */
-  LIMN_ACTIVATION_QUICK_GELU,
-  LIMN_ACTIVATION_SILU
-} limn_activation;
 
 /* The name in a Hugging Face config: "gelu_new" ... Static storage. */
 LIMN_API const char *limn_activation_name(limn_activation activation);
