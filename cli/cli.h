@@ -189,6 +189,9 @@ void cli_progress_end(void);
 
 /* ---- text in columns ------------------------------------------------------------------------- */
 
+/* The character that n > 0 bytes start with, and its length; -1 as *code, length 1, for a byte that
+   begins none. */
+size_t cli_character(const unsigned char *at, size_t n, int32_t *code);
 /* The columns that n bytes of UTF-8 take: 0 for a combining mark, 2 for a wide character. */
 int cli_text_width(const char *text, size_t n);
 /*

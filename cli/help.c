@@ -115,16 +115,20 @@ void cli_help_command(FILE *to, const cli_command *command) {
 /* Text for roff: a backslash and a hyphen are escaped, a leading dot or quote is made harmless. */
 static void put_roff(FILE *to, const char *text, size_t n) {
   bool is_line_start = true;
-  for (size_t i = 0; i < n; i++) {
-    char c = text[i];
-    if (is_line_start && (c == '.' || c == '\'')) fputs("\\&", to);
-    if (c == '\\')
+  for (size_t i = 0; i < n;) {
+    int32_t code;
+    size_t length = cli_character((const unsigned char *)text + i, n - i, &code);
+    if (is_line_start && (code == '.' || code == '\'')) fputs("\\&", to);
+    if (code == '\\')
       fputs("\\e", to);
-    else if (c == '-')
+    else if (code == '-')
       fputs("\\-", to);
+    else if (code >= 0x80) /* by its code, as every roff reads it */
+      fprintf(to, "\\[u%04X]", (unsigned)code);
     else
-      fputc(c, to);
-    is_line_start = c == '\n';
+      fwrite(text + i, 1, length, to);
+    is_line_start = code == '\n';
+    i += length;
   }
 }
 

@@ -9,8 +9,7 @@
 
 #include <string.h>
 
-/* One character; -1 as *code, length 1, for a byte that begins none. */
-static size_t decode(const unsigned char *at, size_t n, int32_t *code) {
+size_t cli_character(const unsigned char *at, size_t n, int32_t *code) {
   static const unsigned char lead[] = {0x00, 0xc0, 0xe0, 0xf0};
   static const int32_t least[] = {0, 0x80, 0x800, 0x10000};
   size_t length = at[0] < 0x80 ? 1 : at[0] < 0xc2 ? 0 : at[0] < 0xe0 ? 2 : at[0] < 0xf0 ? 3 : 4;
@@ -57,7 +56,7 @@ int cli_text_width(const char *text, size_t n) {
   int width = 0;
   for (size_t at = 0; at < n;) {
     int32_t code;
-    at += decode((const unsigned char *)text + at, n - at, &code);
+    at += cli_character((const unsigned char *)text + at, n - at, &code);
     width += code < 0 ? 1 : character_width(code);
   }
   return width;
@@ -76,7 +75,7 @@ static piece visible_piece(const char *text, size_t n, bool is_first) {
   piece p = {.width = 0};
   int32_t code;
   unsigned char byte = (unsigned char)text[0];
-  p.n_read = decode((const unsigned char *)text, n, &code);
+  p.n_read = cli_character((const unsigned char *)text, n, &code);
   bool is_control = (code >= 0 && code < 0x20) || (code >= 0x7f && code < 0xa0);
   if (code == '\t' || code == '\n' || code == '\r')
     p.width = snprintf(p.bytes, sizeof p.bytes, "\\%c", letters[code - 7]);
