@@ -45,19 +45,13 @@ static int show(explanation *e) {
   bool is_json = cli_flag(c, "json");
   if (!is_json) explain_print_heading(e);
   if (explain_run(e, &err) != LIMN_OK) return cli_fail(c, &err);
-  int result = CLI_OK;
-  if (is_json) {
-    result = print_json(e);
-  } else {
-    explain_print_tokens(e);
-    explain_print(e);
-  }
   const char *folder = cli_value(c, "out");
-  if (result == CLI_OK && folder) {
-    if (explain_write_folder(e, folder, &err) != LIMN_OK) return cli_fail(c, &err);
-    if (!is_json) printf("\nall of it is in %s, begin with %s/README.md\n", folder, folder);
-  }
-  return result;
+  if (folder && explain_write_folder(e, folder, &err) != LIMN_OK) return cli_fail(c, &err);
+  if (is_json) return print_json(e);
+  explain_print_tokens(e);
+  explain_print(e);
+  if (folder) printf("\nall of it is in %s, begin with %s/README.md\n", folder, folder);
+  return CLI_OK;
 }
 
 static int run(cli *c) {

@@ -65,11 +65,9 @@ static bool fits_template(const char *t, size_t n, const char *name, size_t size
   return limn_parse_int(digits, size - head - tail, layer);
 }
 
-/* The number of single edits between two names (Levenshtein 1966), at most `limit`. */
-static size_t distance(const char *a, size_t n_a, const char *b, size_t limit) {
-  size_t row[LIMN_HOOK_NAME_SIZE + 1];
-  size_t n_b = strlen(b);
-  if (n_a > 2 * LIMN_HOOK_NAME_SIZE) return limit;
+/* The number of single edits between two names (Levenshtein 1966); n_b < LIMN_HOOK_NAME_SIZE. */
+static size_t edits(const char *a, size_t n_a, const char *b, size_t n_b) {
+  size_t row[LIMN_HOOK_NAME_SIZE];
   for (size_t j = 0; j <= n_b; j++)
     row[j] = j;
   for (size_t i = 0; i < n_a; i++) {
@@ -82,7 +80,23 @@ static size_t distance(const char *a, size_t n_a, const char *b, size_t limit) {
       row[j + 1] = change < least ? change : least;
     }
   }
-  return row[n_b] < limit ? row[n_b] : limit;
+  return row[n_b];
+}
+
+/* Where the part behind the last dot begins. */
+static size_t last_part(const char *name, size_t n) {
+  const char *dot = memrchr(name, '.', n);
+  return dot ? (size_t)(dot - name) + 1 : 0;
+}
+
+/*
+ * How far a mistyped name is from one that exists. The last part says what is meant, and those
+ * before it are easily left out or numbered wrongly, so that its edits count four times.
+ */
+static size_t distance(const char *name, size_t size, const char *existing) {
+  size_t n = strlen(existing), part = last_part(name, size), existing_part = last_part(existing, n);
+  return edits(name, size, existing, n) +
+         3 * edits(name + part, size - part, existing + existing_part, n - existing_part);
 }
 
 static int layers_of(const limn_model *model, const limn_hook_point *point) {
@@ -105,7 +119,7 @@ static void keep_nearer(nearest_name *best, const limn_hook_point *point, int la
   const char *t;
   for (int k = 0; (t = template_at(point, k, &n)); k++) {
     expand(here, t, n, layer);
-    size_t d = distance(name, size, here, best->distance);
+    size_t d = distance(name, size, here);
     if (d >= best->distance) continue;
     best->distance = d;
     memcpy(best->name, here, sizeof here);
@@ -114,8 +128,8 @@ static void keep_nearer(nearest_name *best, const limn_hook_point *point, int la
 
 static limn_status no_such_hook(const limn_model *model, const char *name, size_t size,
                                 limn_error *err) {
-  nearest_name best = {"", 3 * LIMN_HOOK_NAME_SIZE};
-  for (int p = 0; p < LIMN_POINT_COUNT; p++) {
+  nearest_name best = {"", SIZE_MAX};
+  for (int p = 0; p < LIMN_POINT_COUNT && size < 2 * LIMN_HOOK_NAME_SIZE; p++) {
     const limn_hook_point *point = &limn_gpt2_points[p];
     for (int layer = 0; layer < layers_of(model, point); layer++)
       keep_nearer(&best, point, layer, name, size);

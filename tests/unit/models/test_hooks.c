@@ -90,6 +90,8 @@ static void wrong_names(void **state) {
       {"blocks.1.attn.hook_patern", LIMN_ERROR_NOT_FOUND,
        "no hook is named \"blocks.1.attn.hook_patern\"; the nearest is "
        "\"blocks.1.attn.hook_pattern\""},
+      {"hook_patern", LIMN_ERROR_NOT_FOUND, "the nearest is \"blocks.0.attn.hook_pattern\""},
+      {"blocks.9.hook_q", LIMN_ERROR_NOT_FOUND, "the nearest is \"blocks.0.attn.hook_q\""},
       {"resid_port2", LIMN_ERROR_NOT_FOUND, "the nearest is \"resid_post2\""},
       {"blocks.3.hook_resid_pre", LIMN_ERROR_RANGE,
        "hook \"blocks.3.hook_resid_pre\" names layer 3, the model has layers 0 to 2"},
