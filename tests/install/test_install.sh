@@ -81,13 +81,14 @@ END
     echo "ok: C++"
   fi
 
-  # The C that README.md shows.
-  awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$LIMN_SOURCE_DIR/README.md" >"$folder/readme.c" \
-    2>"$folder/log" || true
-  if [ -s "$folder/readme.c" ]; then
-    cc -std=c11 $strict "$folder/readme.c" $(pkg-config --cflags --libs limn) -lm -o "$folder/readme"
-    echo "ok: the example of README.md"
-  fi
+  # The C that README.md shows, and the line that builds it.
+  awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$LIMN_SOURCE_DIR/README.md" >"$folder/look.c"
+  cc -std=c11 $strict "$folder/look.c" $(pkg-config --cflags --libs limn) -o "$folder/look"
+  "$folder/look" "$model" >"$folder/look.out" || fail "the example of README.md failed"
+  grep -q '^blocks.5.attn.hook_pattern: head 0 gives the first token 0\.' "$folder/look.out" &&
+    grep -q '^next comes token 640$' "$folder/look.out" ||
+    fail "the example of README.md printed $(cat "$folder/look.out")"
+  echo "ok: the example of README.md"
 
   n=0
   for lesson in "$LIMN_SOURCE_DIR"/lessons/[0-9]*.c; do
