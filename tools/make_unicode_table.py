@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes src/tokenizer/unicode_table.c: letter, number, space or neither for every code point.
+"""Makes src/tokenizer/unicode_table.c: what kind of character every code point is.
 
 Needs the package unicodedata2 in the version of the Unicode Character Database that is wanted:
 
@@ -12,7 +12,9 @@ import unicodedata2
 
 VERSION = "16.0.0"
 BLOCK = 256
-OTHER, LETTER, NUMBER, SPACE = range(4)
+OTHER, UPPER, LOWER, LETTER, MARK, NUMBER, SPACE, PUNCTUATION, SYMBOL = range(9)
+CLASSES = {"Lu": UPPER, "Lt": UPPER, "Ll": LOWER, "Lm": LETTER, "Lo": LETTER, "M": MARK,
+           "N": NUMBER, "P": PUNCTUATION, "S": SYMBOL}
 # The property White_Space of PropList.txt; it has not changed since Unicode 6.3.
 SPACES = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B),
           0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
@@ -21,13 +23,14 @@ SPACES = {*range(0x09, 0x0E), 0x20, 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B),
 def class_of(code):
     if code in SPACES:
         return SPACE
-    return {"L": LETTER, "N": NUMBER}.get(unicodedata2.category(chr(code))[0], OTHER)
+    category = unicodedata2.category(chr(code))
+    return CLASSES.get(category, CLASSES.get(category[0], OTHER))
 
 
 def packed(codes):
-    """Four classes to a byte, the first in the low bits."""
+    """Two classes to a byte, the first in the low bits."""
     classes = [class_of(c) for c in codes]
-    return bytes(sum(classes[i + k] << 2 * k for k in range(4)) for i in range(0, len(classes), 4))
+    return bytes(classes[i] | classes[i + 1] << 4 for i in range(0, len(classes), 2))
 
 
 def rows(numbers):
@@ -55,7 +58,7 @@ def main():
     print(f"const uint8_t limn_unicode_index[{len(index)}] = {{")
     print("\n".join(rows(index)))
     print("};\n")
-    print(f"const uint8_t limn_unicode_blocks[][{BLOCK // 4}] = {{")
+    print(f"const uint8_t limn_unicode_blocks[][{BLOCK // 2}] = {{")
     for block in blocks:
         print("  {")
         print("\n".join(rows(block)))

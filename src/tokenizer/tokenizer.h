@@ -14,8 +14,29 @@ typedef struct limn_merge {
   int32_t rank, result;
 } limn_merge;
 
+/*
+ * How a text is cut into pieces: the families' patterns (split.c has them in full). Each is a
+ * function of its own; REGEX is any other pattern, by a regex library.
+ */
+typedef enum limn_pattern {
+  LIMN_PATTERN_GPT2 = 0,  /* r50k, p50k, GPT-NeoX, OLMo */
+  LIMN_PATTERN_CL100K,    /* cl100k as tiktoken has it: white space at the end is one piece */
+  LIMN_PATTERN_LLAMA3,    /* Llama 3, OLMo 2, and cl100k as tokenizer.json files have it */
+  LIMN_PATTERN_QWEN2,     /* Qwen 2, 2.5, 3: Llama 3's with single digits */
+  LIMN_PATTERN_QWEN35,    /* Qwen 3.5: the same with marks among the letters */
+  LIMN_PATTERN_O200K,     /* o200k */
+  LIMN_PATTERN_TEKKEN,    /* Mistral: o200k's without contractions, with single digits */
+  LIMN_PATTERN_STARCODER, /* StarCoder, SmolLM, Command R: single digits, then GPT-2's */
+  LIMN_PATTERN_FALCON,    /* punctuation, then GPT-2's, then digits by three */
+  LIMN_PATTERN_DEEPSEEK,  /* DeepSeek V3, R1: digits by three, then Chinese and Japanese, then words
+                           */
+  LIMN_PATTERN_NONE,      /* no cut: the text is one piece */
+  LIMN_PATTERN_REGEX
+} limn_pattern;
+
 struct limn_tokenizer {
   int32_t vocab_size;
+  limn_pattern pattern;
   limn_bytes bytes;  /* of all tokens, one behind the other */
   uint32_t *starts;  /* (vocab_size + 1) */
   uint8_t *kinds;    /* (vocab_size) limn_token_kind */
@@ -55,11 +76,19 @@ const limn_merge *limn_tokenizer_find_merge(const limn_tokenizer *t, int32_t lef
 uint32_t limn_byte_to_printable(unsigned char byte);
 int limn_printable_to_byte(uint32_t code);
 
-/* ---- splitting and merging
- * ---------------------------------------------------------------------------- */
+/* ---- the stages of encoding: added tokens, then pieces, then merging
+ * ---------------------------- */
 
-/* Where the piece that starts at `at` ends; n is the length of the text. Precondition: at < n. */
-size_t limn_split_next(const unsigned char *text, size_t n, size_t at);
+/* The added token whose text stands at `at`, or -1; and the next place where one stands, or n. */
+int32_t limn_added_at(const limn_tokenizer *t, const char *text, size_t n, size_t at);
+size_t limn_added_next(const limn_tokenizer *t, const char *text, size_t n, size_t at);
+
+/*
+ * Where the piece that starts at `at` ends; n is the length of the text. Scalar and plain: what the
+ * fast variants are tested against. `at` is 0 or an end that an earlier call gave. Preconditions:
+ * at < n, and the pattern is not REGEX.
+ */
+size_t limn_split_next(limn_pattern pattern, const unsigned char *text, size_t n, size_t at);
 
 /* Working space for merging, kept between pieces. */
 typedef struct limn_bpe limn_bpe;
@@ -75,6 +104,8 @@ limn_status limn_bpe_encode(limn_bpe *b, const limn_tokenizer *t, const unsigned
                             size_t n, size_t offset, limn_tokens *out, limn_error *err);
 /* Appends one token. */
 limn_status limn_tokens_push(limn_tokens *tokens, int32_t id, size_t offset, limn_error *err);
+
+limn_status limn_no_such_id(const limn_tokenizer *t, int32_t id, limn_error *err);
 
 /* GPT-2's tokens and merges from the table inside the library. */
 limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err);

@@ -9,21 +9,27 @@
 /* The version of the Unicode Character Database that the table holds. */
 #define LIMN_UNICODE_VERSION "16.0.0"
 
+/* By general category, and the property White_Space where it holds. */
 typedef enum limn_char_class {
-  LIMN_CHAR_OTHER = 0,
-  LIMN_CHAR_LETTER, /* general category L* */
-  LIMN_CHAR_NUMBER, /* general category N* */
-  LIMN_CHAR_SPACE   /* property White_Space */
+  LIMN_CHAR_OTHER = 0, /* C*, and bytes that are no character */
+  LIMN_CHAR_UPPER,     /* Lu, Lt */
+  LIMN_CHAR_LOWER,     /* Ll */
+  LIMN_CHAR_LETTER,    /* Lm, Lo */
+  LIMN_CHAR_MARK,      /* M* */
+  LIMN_CHAR_NUMBER,    /* N* */
+  LIMN_CHAR_SPACE,     /* White_Space */
+  LIMN_CHAR_PUNCT,     /* P* */
+  LIMN_CHAR_SYMBOL     /* S* */
 } limn_char_class;
 
-/* Blocks of 256 code points; equal ones stand once, four classes to a byte. */
+/* Blocks of 256 code points; equal ones stand once, two classes to a byte. */
 extern const uint8_t limn_unicode_index[0x1100];
-extern const uint8_t limn_unicode_blocks[][64];
+extern const uint8_t limn_unicode_blocks[][128];
 
 /* Precondition: code <= 0x10ffff. */
 static inline limn_char_class limn_char_class_of(uint32_t code) {
-  uint8_t four = limn_unicode_blocks[limn_unicode_index[code >> 8]][(code & 255) >> 2];
-  return (limn_char_class)(four >> 2 * (code & 3) & 3);
+  uint8_t two = limn_unicode_blocks[limn_unicode_index[code >> 8]][(code & 255) >> 1];
+  return (limn_char_class)(two >> 4 * (code & 1) & 15);
 }
 
 #endif

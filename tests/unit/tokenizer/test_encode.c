@@ -181,8 +181,9 @@ static void a_bad_byte_is_a_symbol(void **state) {
       {"\xc2\x85\x85", 3, 2},
   };
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
-    assert_int_equal(limn_split_next((const unsigned char *)cases[i].text, cases[i].n, 0),
-                     cases[i].first);
+    assert_int_equal(
+        limn_split_next(LIMN_PATTERN_GPT2, (const unsigned char *)cases[i].text, cases[i].n, 0),
+        cases[i].first);
 }
 
 static void long_runs_take_no_square(void **state) {
