@@ -61,7 +61,8 @@ LIMN_API size_t limn_model_packed_size(const limn_model *model);
 
 /*
  * The tensor of this name as the file stores it, without the prefix "transformer.":
- * "h.0.attn.c_attn.weight". Valid until the model is closed. NOT_FOUND names the nearest.
+ * "h.0.attn.c_attn.weight". Valid until the model is closed. NOT_FOUND, UNSUPPORTED (its number
+ * format).
  */
 LIMN_API limn_status limn_model_weight(const limn_model *model, const char *name, limn_stored *out,
                                        limn_error *err);

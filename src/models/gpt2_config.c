@@ -19,7 +19,7 @@
 static limn_status unsupported(const char *path, const char *what, const char *found,
                                const char *wanted, limn_error *err) {
   return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
-                        "%s: key \"%s\" is %s, expected %s", path, what, found, wanted);
+                        "\"%s\": key \"%s\" is %s, expected %s", path, what, found, wanted);
 }
 
 static limn_status read_size(const json_t *root, const char *path, const char *key, int64_t most,
@@ -79,7 +79,7 @@ static limn_status read_activation(const json_t *root, const char *path, limn_co
     return LIMN_OK;
   }
   return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
-                        "%s: key \"activation_function\" is \"%s\", expected gelu_new, gelu, relu, "
+                        "\"%s\": key \"activation_function\" is \"%s\", expected gelu_new, gelu, relu, "
                         "silu or quick_gelu",
                         path, name);
 }
@@ -102,7 +102,7 @@ static limn_status read_family(const json_t *root, const char *path, limn_config
   c->family = "gpt2";
   if (strcmp(family, "gpt2") == 0) return LIMN_OK;
   return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
-                        "%s: key \"model_type\" is \"%s\", expected \"gpt2\"", path, family);
+                        "\"%s\": key \"model_type\" is \"%s\", expected \"gpt2\"", path, family);
 }
 
 static limn_status read_sizes(const json_t *root, const char *path, limn_config *c,
@@ -120,7 +120,7 @@ static limn_status read_sizes(const json_t *root, const char *path, limn_config 
   if (status != LIMN_OK) return status;
   if (c->d_model % c->n_head != 0)
     return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
-                          "%s: n_embd is %d, expected a multiple of n_head, %d", path, c->d_model,
+                          "\"%s\": n_embd is %d, expected a multiple of n_head, %d", path, c->d_model,
                           c->n_head);
   c->d_head = c->d_model / c->n_head;
   return LIMN_OK;
@@ -133,7 +133,7 @@ static limn_status read_eps(const json_t *root, const char *path, limn_config *c
     status = limn_json_need_double(root, path, "layer_norm_epsilon", &eps, err);
   if (status == LIMN_OK && !(eps >= 0 && eps <= 1))
     status = limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
-                            "%s: key \"layer_norm_epsilon\" is %g, expected 0 to 1", path, eps);
+                            "\"%s\": key \"layer_norm_epsilon\" is %g, expected 0 to 1", path, eps);
   c->layer_norm_eps = (float)eps;
   return status;
 }

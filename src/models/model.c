@@ -38,6 +38,23 @@ static limn_status read_config(const char *folder, limn_config *config, limn_err
   return status;
 }
 
+/*
+ * A file may hold a head of its own although the configuration ties it to the embedding. When the
+ * two differ the file is right, as Transformers has it since version 5: what was trained counts.
+ */
+static void settle_tie(limn_model *model) {
+  limn_stored head, embedding;
+  if (!model->config.is_tied || !limn_safetensors_has(model->file, "lm_head.weight")) return;
+  if (limn_model_weight(model, "lm_head.weight", &head, NULL) != LIMN_OK ||
+      limn_model_weight(model, "wte.weight", &embedding, NULL) != LIMN_OK)
+    return;
+  size_t n = limn_dtype_size(head.dtype);
+  bool is_same = head.dtype == embedding.dtype &&
+                 limn_stored_count(&head) == limn_stored_count(&embedding) &&
+                 memcmp(head.data, embedding.data, n * (size_t)limn_stored_count(&head)) == 0;
+  model->config.is_tied = is_same;
+}
+
 static limn_status load(limn_model *model, const char *folder, limn_pool *pool, limn_error *err) {
   limn_status status = read_config(folder, &model->config, err);
   if (status != LIMN_OK) return status;
@@ -45,6 +62,7 @@ static limn_status load(limn_model *model, const char *folder, limn_pool *pool, 
   if (!model->path) return limn_out_of_memory(err, "a model");
   status = limn_safetensors_open_model(folder, &model->file, err);
   if (status != LIMN_OK) return status;
+  settle_tie(model);
   return limn_gpt2_bind(model, pool, err);
 }
 

@@ -45,6 +45,7 @@ static void write_text(const char *folder, const char *name, const char *text, s
 typedef struct file_text {
   char header[8192];
   size_t n_header, n_data;
+  unsigned char last_byte; /* of the last tensor's numbers */
 } file_text;
 
 static void add_part(file_text *f, const char *name, const char *dtype, size_t width, int64_t d0,
@@ -69,6 +70,7 @@ static void write_file(const file_text *f, const char *folder) {
     bytes[i] = (char)(n_header >> (8 * i));
   memcpy(bytes + 8, f->header, f->n_header);
   bytes[8 + f->n_header] = '}';
+  bytes[total - 1] = (char)f->last_byte;
   write_text(folder, "model.safetensors", bytes, total);
   free(bytes);
 }
@@ -115,6 +117,28 @@ static void good_models(void **state) {
     CHECK_OK(limn_model_unembedding(model, 4, direction, &err), err);
     CHECK_FAILS(limn_model_unembedding(model, 5, direction, &err), LIMN_ERROR_RANGE, err,
                 "token id 5 is outside the vocabulary of 5 tokens");
+    limn_model_close(model);
+  }
+}
+
+/* A tied head written out beside the embedding is the embedding; one that differs is a head. */
+static void a_head_beside_a_tie(void **state) {
+  const char *folder = *state;
+  for (int differs = 0; differs < 2; differs++) {
+    limn_error err;
+    limn_model *model;
+    file_text f = {0};
+    for (int i = 0; i < N_PARTS; i++)
+      add_part(&f, parts[i].name, "F32", 4, parts[i].d0, parts[i].d1);
+    add_part(&f, "lm_head.weight", "F32", 4, 5, 4);
+    f.last_byte = differs ? 0x40 : 0;
+    write_file(&f, folder);
+    write_config(folder, "{" CONFIG ",\"tie_word_embeddings\":true}");
+    CHECK_OK(limn_model_open(folder, NULL, &model, &err), err);
+    assert_int_equal(limn_model_config(model)->is_tied, !differs);
+    float direction[4];
+    CHECK_OK(limn_model_unembedding(model, 4, direction, &err), err);
+    assert_true(direction[3] == (differs ? 2.0f : 0.0f));
     limn_model_close(model);
   }
 }
@@ -238,6 +262,7 @@ static int old_folder(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(good_models, new_folder, old_folder),
+      cmocka_unit_test_setup_teardown(a_head_beside_a_tie, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(bad_configs, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(bad_tensors, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(a_layer_too_many, new_folder, old_folder),
