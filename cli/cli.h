@@ -202,6 +202,8 @@ int cli_text_width(const char *text, size_t n);
 int cli_print_visible(FILE *to, const char *text, size_t n, int min_width, int max_width);
 /* The columns that the same text takes uncut. */
 int cli_visible_width(const char *text, size_t n);
+/* Whether the text is shown as it is, but for line feeds: no control characters, no bad UTF-8. */
+bool cli_is_visible(const char *text, size_t n);
 /* Prints a paragraph wrapped at `width` columns, each line after `indent` spaces; the first line is
    taken to be at column `at` already. Ends with a line feed. */
 void cli_print_wrapped(FILE *to, const char *text, int indent, int at, int width);

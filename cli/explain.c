@@ -87,11 +87,12 @@ static void add_quoted(line *l, const char *text) {
   add_text(l, "'");
 }
 
-/* The text as it was given, where all of it was run; else the ids. */
+/* The text as it was given, where all of it was run and can be seen: what drives a terminal must
+   not reach one inside a quoted text. Else the ids. */
 static void add_input(line *l, const explanation *e, size_t limit) {
   const char *text = cli_argument(e->c, 0), *file = cli_value(e->c, "file");
   bool is_whole = e->n == e->n_given;
-  if (text && is_whole) {
+  if (text && is_whole && cli_is_visible(text, strlen(text))) {
     if (*text == '-') add_text(l, "-- ");
     if (limit && strlen(text) > limit)
       add_text(l, "TEXT");

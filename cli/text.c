@@ -82,7 +82,8 @@ static piece visible_piece(const char *text, size_t n, bool is_first) {
   else if (code < 0 || (is_control && code < 0x80))
     p.width = snprintf(p.bytes, sizeof p.bytes, "\\x%02x", byte);
   else if (is_control || code == 0xfeff || (code >= 0x200b && code <= 0x200f) ||
-           (code >= 0x2028 && code <= 0x202e) || (is_first && character_width(code) == 0))
+           (code >= 0x2028 && code <= 0x202e) || (code >= 0x2060 && code <= 0x206f) ||
+           (is_first && character_width(code) == 0))
     p.width = snprintf(p.bytes, sizeof p.bytes, "\\u%04x", (unsigned)code);
   else {
     memcpy(p.bytes, text, p.n_read);
@@ -99,6 +100,15 @@ int cli_visible_width(const char *text, size_t n) {
     at += p.n_read;
   }
   return width;
+}
+
+bool cli_is_visible(const char *text, size_t n) {
+  for (size_t at = 0; at < n;) {
+    piece p = visible_piece(text + at, n - at, at == 0);
+    if (p.bytes[0] == '\\' && text[at] != '\\' && text[at] != '\n') return false;
+    at += p.n_read;
+  }
+  return true;
 }
 
 int cli_print_visible(FILE *to, const char *text, size_t n, int min_width, int max_width) {

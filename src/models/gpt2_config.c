@@ -78,10 +78,11 @@ static limn_status read_activation(const json_t *root, const char *path, limn_co
     c->activation = known[i].activation;
     return LIMN_OK;
   }
-  return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
-                        "\"%s\": key \"activation_function\" is \"%s\", expected gelu_new, gelu, relu, "
-                        "silu or quick_gelu",
-                        path, name);
+  return limn_error_set(
+      err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
+      "\"%s\": key \"activation_function\" is \"%s\", expected gelu_new, gelu, relu, "
+      "silu or quick_gelu",
+      path, name);
 }
 
 static limn_status read_token(const json_t *root, const char *path, const char *key, int32_t *out,
@@ -120,8 +121,8 @@ static limn_status read_sizes(const json_t *root, const char *path, limn_config 
   if (status != LIMN_OK) return status;
   if (c->d_model % c->n_head != 0)
     return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
-                          "\"%s\": n_embd is %d, expected a multiple of n_head, %d", path, c->d_model,
-                          c->n_head);
+                          "\"%s\": n_embd is %d, expected a multiple of n_head, %d", path,
+                          c->d_model, c->n_head);
   c->d_head = c->d_model / c->n_head;
   return LIMN_OK;
 }

@@ -67,6 +67,11 @@ for columns in 60 200; do
   rm -f "$work/parts.safetensors"
 done
 
+# ---- what drives a terminal does not reach it
+run 0 explain "$(printf 'one\033[31m\342\200\256two')"
+check "no escape sequence of the text" sh -c '! grep -q "$1" "$2"' sh "$escape" "$work/out"
+says "-o tokens.safetensors --ids 505,"
+
 # ---- any width: tables keep to it, commands are the shell's to wrap
 for columns in 60 80 120; do
   COLUMNS=$columns "$LIMN" explain "Once upon a time there was a king who had three sons and a horse" \

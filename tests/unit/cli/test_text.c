@@ -48,6 +48,7 @@ static void shows_what_cannot_be_seen(void **state) {
                {"\xc0\x80", "\\xc0\\x80"},          /* overlong */
                {"\xf4\x90\x80\x80", "\\xf4\\x90\\x80\\x80"},
                {"\u200b", "\\u200b"},
+               {"\u2066", "\\u2066"},
                {"\u202e", "\\u202e"}, /* would turn the rest of the line around */
                {"\xc2\x85", "\\u0085"},
                {"\u0301", "\\u0301"}, /* has nothing to stand on */
@@ -58,12 +59,15 @@ static void shows_what_cannot_be_seen(void **state) {
     size_t n = strlen(cases[i].text);
     int width = visible(cases[i].text, n, 0, 0, out);
     assert_string_equal(out, cases[i].shown);
+    bool is_same = strcmp(cases[i].shown, cases[i].text) == 0;
+    assert_int_equal(cli_is_visible(cases[i].text, n), is_same);
     assert_int_equal(width, cli_text_width(out, strlen(out)));
     assert_int_equal(width, cli_visible_width(cases[i].text, n));
   }
   char out[256];
   assert_int_equal(visible("a\0b", 3, 0, 0, out), 6);
   assert_string_equal(out, "a\\x00b");
+  assert_true(cli_is_visible("two\nlines with a \\", 18));
 }
 
 static void cuts_and_fills(void **state) {
