@@ -12,6 +12,7 @@
 
 #define MARGIN         16.0
 #define FOOT           30.0
+#define FOOT_SIZE      7.0
 #define LENS_POSITIONS 16
 
 static limn_status no_memory(limn_error *err) {
@@ -45,17 +46,28 @@ static void free_labels(char **labels) {
 /* ---- pages --------------------------------------------------------------------------------------
  */
 
+/* The section's command, its text cut as far as the width of the page asks for. */
+static char *command_that_fits(const explanation *e, const cli_section_info *info, double width) {
+  const double letter = FOOT_SIZE * 0.55;
+  for (size_t limit = 60;; limit -= 10) {
+    char *command = explain_command(e, info->hooks, info->file, limit, 0);
+    bool fits = command && (double)strlen(command) * letter <= width - 2 * MARGIN;
+    if (!command || fits || limit == 10) return command;
+    limn_free(command);
+  }
+}
+
 /* Writes the foot of a page, then the page as NAME.png and NAME.svg, and frees it. */
 static limn_status finish_page(const explanation *e, cli_section section, limn_figure *f,
-                               double height, const char *folder, const char *name,
+                               double width, double height, const char *folder, const char *name,
                                limn_error *err) {
   static const char *const endings[] = {"png", "svg"};
   const cli_section_info *info = &cli_sections[section];
-  char *command = explain_command(e, info->hooks, info->file, 60, 0), line[600];
+  char *command = command_that_fits(e, info, width), line[600];
   limn_status status = command ? LIMN_OK : no_memory(err);
   snprintf(line, sizeof line, "hooks: %s", info->hooks);
-  limn_figure_text(f, MARGIN, height - MARGIN - 10, 7, LIMN_ALIGN_LEFT, line);
-  if (command) limn_figure_text(f, MARGIN, height - MARGIN, 7, LIMN_ALIGN_LEFT, command);
+  limn_figure_text(f, MARGIN, height - MARGIN - 10, FOOT_SIZE, LIMN_ALIGN_LEFT, line);
+  if (command) limn_figure_text(f, MARGIN, height - MARGIN, FOOT_SIZE, LIMN_ALIGN_LEFT, command);
   limn_free(command);
   for (int i = 0; status == LIMN_OK && i < 2; i++) {
     size_t size = strlen(folder) + strlen(name) + 8;
@@ -79,7 +91,7 @@ static limn_status draw_bars(const explanation *e, cli_section section, const li
   if (status != LIMN_OK) return status;
   limn_area area = {MARGIN, MARGIN, width - 2 * MARGIN, height - 2 * MARGIN - FOOT};
   limn_figure_bars(f, area, b);
-  return finish_page(e, section, f, height, folder, name, err);
+  return finish_page(e, section, f, width, height, folder, name, err);
 }
 
 static limn_status draw_next(const explanation *e, const char *folder, limn_error *err) {
@@ -154,14 +166,16 @@ static limn_heat_map map_of(const explanation *e, int layer, int head) {
 /* All heads: a row of small maps for each layer. */
 static limn_status draw_wall(const explanation *e, const char *folder, limn_error *err) {
   double side = e->config->n_head > 16 ? 60 : 90, step = side + 22;
-  double width = 2 * MARGIN + step * e->config->n_head;
-  double height = 2 * MARGIN + FOOT + 20 + step * e->config->n_layer;
+  double width = fmax(420, 2 * MARGIN + step * e->config->n_head), top = MARGIN + 30;
+  double height = 2 * MARGIN + FOOT + 34 + step * e->config->n_layer;
   limn_figure *f;
-  limn_status status = limn_figure_new(width < 420 ? 420 : width, height, &f, err);
+  limn_status status = limn_figure_new(width, height, &f, err);
   if (status != LIMN_OK) return status;
   limn_figure_text(f, MARGIN, MARGIN + 8, 9, LIMN_ALIGN_LEFT,
-                   "Attention: query (destination) down, key (source) across; first key in grey "
-                   "from 0 to 1");
+                   "Attention by layer.head: query (destination) down, key (source) across");
+  limn_figure_text(f, MARGIN, MARGIN + 20, 9, LIMN_ALIGN_LEFT,
+                   "First key in grey from 0 to 1; the others in colour from 0 to the head's "
+                   "largest");
   for (int layer = 0; layer < e->config->n_layer; layer++) {
     for (int head = 0; head < e->config->n_head; head++) {
       char title[32];
@@ -169,11 +183,11 @@ static limn_status draw_wall(const explanation *e, const char *folder, limn_erro
       m.title = title;
       m.has_no_bar = true;
       snprintf(title, sizeof title, "%d.%d", layer, head);
-      limn_area area = {MARGIN + step * head, MARGIN + 16 + step * layer, side, side + 19};
+      limn_area area = {MARGIN + step * head, top + step * layer, side, side + 19};
       limn_figure_heat_map(f, area, &m);
     }
   }
-  return finish_page(e, CLI_SECTION_ATTENTION, f, height, folder, "attention", err);
+  return finish_page(e, CLI_SECTION_ATTENTION, f, width, height, folder, "attention", err);
 }
 
 /* One layer: its heads large, with the tokens where there is room for them. */
@@ -201,7 +215,7 @@ static limn_status draw_layer(const explanation *e, int layer, char **labels, co
     limn_figure_heat_map(f, area, &m);
   }
   snprintf(name, sizeof name, "attention-layer-%d", layer);
-  return finish_page(e, CLI_SECTION_ATTENTION, f, height, folder, name, err);
+  return finish_page(e, CLI_SECTION_ATTENTION, f, width, height, folder, name, err);
 }
 
 static limn_status draw_attention(const explanation *e, const char *folder, limn_error *err) {
@@ -242,12 +256,12 @@ static limn_status fill_grid(const explanation *e, lens_grid *g, limn_error *err
 
 static limn_status draw_grid(const explanation *e, const lens_grid *g, char **cells, char **tokens,
                              const char *folder, limn_error *err) {
-  double width = 130 + 64.0 * g->n + 60, height = 2 * MARGIN + FOOT + 110 + 24.0 * e->n_depths;
+  double width = fmax(420, 130 + 64.0 * g->n + 60),
+         height = 2 * MARGIN + FOOT + 110 + 24.0 * e->n_depths;
   char(*names)[32] = calloc((size_t)e->n_depths, sizeof *names);
   const char **rows = calloc((size_t)e->n_depths, sizeof *rows);
   limn_figure *f = NULL;
-  limn_status status =
-      names && rows ? limn_figure_new(width < 420 ? 420 : width, height, &f, err) : no_memory(err);
+  limn_status status = names && rows ? limn_figure_new(width, height, &f, err) : no_memory(err);
   if (status == LIMN_OK) {
     for (int depth = 0; depth < e->n_depths; depth++)
       rows[depth] = explain_depth_name(depth, names[depth]);
@@ -262,7 +276,7 @@ static limn_status draw_grid(const explanation *e, const lens_grid *g, char **ce
         .cell_labels = (const char *const *)cells};
     limn_area area = {MARGIN, MARGIN, width - 2 * MARGIN, height - 2 * MARGIN - FOOT};
     limn_figure_heat_map(f, area, &m);
-    status = finish_page(e, CLI_SECTION_LENS, f, height, folder, "lens", err);
+    status = finish_page(e, CLI_SECTION_LENS, f, width, height, folder, "lens", err);
   }
   free(names);
   free(rows);

@@ -43,9 +43,10 @@ void limn_figure_bars(limn_figure *f, limn_area area, const limn_bar_chart *b) {
     most = fmax(most, x);
   }
   left = fmin(left, area.width / 2);
-  double room = area.width - left - 2 * number - 24,
+  double before = least < 0 ? number + 12 : 8; /* the axis, or the numbers of negative bars */
+  double room = area.width - left - before - number - 12,
          unit = most > least ? room / (most - least) : 0;
-  double zero = area.x + left + number + 12 - least * unit;
+  double zero = area.x + left + before - least * unit;
   double height = (area.height - above) / (double)(b->n ? b->n : 1);
   for (size_t i = 0; i < b->n; i++) {
     double x = isfinite(b->values[i]) ? b->values[i] : 0, top = area.y + above + (double)i * height;

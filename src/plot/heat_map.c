@@ -72,10 +72,14 @@ static void find_place(limn_figure *f, limn_area area, layout *l) {
   l->height = fmax(area.height - above - below, 1);
 }
 
-static void draw_cell(limn_figure *f, const layout *l, int64_t row, int64_t column) {
+static limn_color color_of(const layout *l, int64_t row, int64_t column) {
   double value = value_at(l->m, row, column), x = (value - l->low) / (l->high - l->low);
   bool is_apart = l->m->first_is_apart && column == 0;
-  limn_color color = is_apart ? limn_color_at(LIMN_MAP_GREY, value) : limn_color_at(l->m->map, x);
+  return is_apart ? limn_color_at(LIMN_MAP_GREY, value) : limn_color_at(l->m->map, x);
+}
+
+static void draw_cell(limn_figure *f, const layout *l, int64_t row, int64_t column) {
+  limn_color color = color_of(l, row, column);
   double width = l->width / (double)l->columns, height = l->height / (double)l->rows;
   double left = l->x + (double)column * width, top = l->y + (double)row * height;
   limn_plot_set_color(f, color);
@@ -89,6 +93,66 @@ static void draw_cell(limn_figure *f, const layout *l, int64_t row, int64_t colu
   if (size >= 2)
     limn_plot_text_turned(f, left + width / 2, top + height / 2 + size * 0.35, size,
                           LIMN_ALIGN_CENTER, 0, label);
+}
+
+static void draw_cells(limn_figure *f, const layout *l) {
+  /* Neighbouring cells must meet without a light seam. */
+  cairo_set_antialias(f->cairo, CAIRO_ANTIALIAS_NONE);
+  for (int64_t row = 0; row < l->rows; row++)
+    for (int64_t column = 0; column < l->columns; column++)
+      if (!is_empty(l->m, row, column)) draw_cell(f, l, row, column);
+  cairo_set_antialias(f->cairo, CAIRO_ANTIALIAS_DEFAULT);
+}
+
+/*
+ * A rectangle takes some 400 bytes of SVG, so that 256 tokens in 24 heads would take hundreds of
+ * megabytes. Many cells become one image, with a few pixels to each, so that it stays sharp.
+ */
+enum { MANY_CELLS = 4096, MOST_PIXELS = 8192 };
+
+static bool is_image(const layout *l) {
+  return !l->m->cell_labels && l->rows * l->columns > MANY_CELLS && l->rows <= MOST_PIXELS &&
+         l->columns <= MOST_PIXELS;
+}
+
+static uint32_t pixel_of(const layout *l, int64_t row, int64_t column) {
+  if (is_empty(l->m, row, column)) return 0;
+  limn_color c = color_of(l, row, column);
+  return 0xff000000u | (uint32_t)lround(c.red * 255) << 16 | (uint32_t)lround(c.green * 255) << 8 |
+         (uint32_t)lround(c.blue * 255);
+}
+
+static void fill_image(const layout *l, cairo_surface_t *image, int64_t zoom) {
+  unsigned char *data = cairo_image_surface_get_data(image);
+  int64_t stride = cairo_image_surface_get_stride(image);
+  for (int64_t y = 0; y < l->rows * zoom; y++)
+    for (int64_t x = 0; x < l->columns * zoom; x++) {
+      uint32_t pixel = pixel_of(l, y / zoom, x / zoom);
+      memcpy(data + y * stride + x * 4, &pixel, sizeof pixel);
+    }
+}
+
+static void draw_image(limn_figure *f, const layout *l) {
+  double width = l->width / (double)l->columns, height = l->height / (double)l->rows;
+  int64_t most = l->rows > l->columns ? l->rows : l->columns;
+  int64_t zoom = (int64_t)ceil(2 * fmax(width, height));
+  if (zoom > MOST_PIXELS / most) zoom = MOST_PIXELS / most;
+  cairo_surface_t *image = cairo_image_surface_create(CAIRO_FORMAT_ARGB32, (int)(l->columns * zoom),
+                                                      (int)(l->rows * zoom));
+  cairo_surface_flush(image);
+  if (cairo_surface_status(image) == CAIRO_STATUS_SUCCESS) fill_image(l, image, zoom);
+  cairo_surface_mark_dirty(image);
+  cairo_save(f->cairo);
+  cairo_translate(f->cairo, l->x, l->y);
+  cairo_scale(f->cairo, width / (double)zoom, height / (double)zoom);
+  cairo_set_source_surface(f->cairo, image, 0, 0); /* an image that failed fails the figure */
+  /* Cells smaller than a pixel of the PNG (two a point) are averaged, else thin lines get lost. */
+  bool is_tiny = fmin(width, height) < 0.5;
+  cairo_pattern_set_filter(cairo_get_source(f->cairo),
+                           is_tiny ? CAIRO_FILTER_GOOD : CAIRO_FILTER_NEAREST);
+  cairo_paint(f->cairo);
+  cairo_restore(f->cairo);
+  cairo_surface_destroy(image);
 }
 
 static void draw_labels(limn_figure *f, const layout *l) {
@@ -120,10 +184,12 @@ static void draw_titles(limn_figure *f, limn_area area, const layout *l) {
 static void draw_bar(limn_figure *f, const layout *l) {
   const int steps = 64;
   double x = l->x + l->width + 10;
+  cairo_set_antialias(f->cairo, CAIRO_ANTIALIAS_NONE);
   for (int i = 0; i < steps; i++) {
     limn_plot_set_color(f, limn_color_at(l->m->map, 1 - (i + 0.5) / steps));
     limn_plot_fill(f, x, l->y + l->height * i / steps, BAR_WIDTH, l->height / steps + 0.5);
   }
+  cairo_set_antialias(f->cairo, CAIRO_ANTIALIAS_DEFAULT);
   for (int i = 0; i <= 2; i++) {
     char number[32];
     snprintf(number, sizeof number, "%.3g", l->low + (l->high - l->low) * i / 2);
@@ -141,13 +207,11 @@ void limn_figure_heat_map(limn_figure *f, limn_area area, const limn_heat_map *m
   if (m->values.rank != 2 || l.rows < 1 || l.columns < 1) return;
   find_scale(&l);
   find_place(f, area, &l);
-  /* Neighbouring cells must meet without a light seam. */
-  cairo_set_antialias(f->cairo, CAIRO_ANTIALIAS_NONE);
-  for (int64_t row = 0; row < l.rows; row++)
-    for (int64_t column = 0; column < l.columns; column++)
-      if (!is_empty(m, row, column)) draw_cell(f, &l, row, column);
+  if (is_image(&l))
+    draw_image(f, &l);
+  else
+    draw_cells(f, &l);
   if (!m->has_no_bar) draw_bar(f, &l);
-  cairo_set_antialias(f->cairo, CAIRO_ANTIALIAS_DEFAULT);
   draw_labels(f, &l);
   draw_titles(f, area, &l);
 }

@@ -111,6 +111,45 @@ static void attention_maps(void **state) {
   limn_figure_free(f);
 }
 
+/* Beyond some thousand cells: the same picture, and no file of many megabytes. */
+static void many_cells(void **state) {
+  (void)state;
+  enum { N = 150 };
+  float *values = malloc(N * N * sizeof *values);
+  for (int i = 0; i < N * N; i++)
+    values[i] = (float)(i % N) / (float)(i / N + 1);
+  limn_heat_map m = {.values = limn_tensor_view(values, 2, (int64_t[]){N, N}),
+                     .is_causal = true,
+                     .first_is_apart = true,
+                     .low = 0,
+                     .high = 1,
+                     .has_no_bar = true};
+  limn_figure *f = new_figure(150, 300);
+  limn_figure_heat_map(f, (limn_area){0, 0, 150, 300}, &m);
+  cairo_surface_t *image = read_back(f);
+  for (int row = 0; row < N; row++)
+    for (int column = 0; column < N; column++) {
+      double value = (double)values[row * N + column];
+      limn_color_map map = column ? LIMN_MAP_VIRIDIS : LIMN_MAP_GREY;
+      limn_color wanted = column > row ? white : limn_color_at(map, value);
+      for (double at = 0.1; at < 1; at += 0.5)
+        assert_true(is_color(pixel(image, column + at, 2 * (row + at)), wanted));
+    }
+  cairo_surface_destroy(image);
+  char folder[256], path[300], *text;
+  size_t n;
+  limn_error err;
+  make_folder(folder);
+  snprintf(path, sizeof path, "%s/figure.svg", folder);
+  CHECK_OK(limn_figure_write(f, path, &err), err);
+  CHECK_OK(limn_file_read(path, 0, &text, &n, &err), err);
+  assert_true(n < 200000);
+  limn_free(text);
+  remove_folder(folder);
+  limn_figure_free(f);
+  free(values);
+}
+
 static void diverging_maps_are_symmetric(void **state) {
   (void)state;
   float values[3] = {-1, 0, 4};
@@ -267,6 +306,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(color_maps),
                                      cmocka_unit_test(cells_have_their_colours),
                                      cmocka_unit_test(attention_maps),
+                                     cmocka_unit_test(many_cells),
                                      cmocka_unit_test(diverging_maps_are_symmetric),
                                      cmocka_unit_test(bars_are_as_long_as_their_numbers),
                                      cmocka_unit_test(lines_pass_through_their_points),
