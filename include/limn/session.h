@@ -49,9 +49,9 @@ LIMN_API const limn_model *limn_session_model(const limn_session *s);
 
 /*
  * Runs n more tokens, ids (n), behind those already there. n = 0 does nothing. Any split of a text
- * into calls gives the same logits to float32 rounding. On failure (RANGE: an id outside the
- * vocabulary; CONTEXT: no room; what an observer returned; CANCELLED) the session holds what it
- * held before the call; after a slide that failed it is empty.
+ * into calls, any number of threads and whatever is watched give the same logits, bit for bit. On
+ * failure (RANGE: an id outside the vocabulary; CONTEXT: no room; what an observer returned;
+ * CANCELLED) the session holds what it held before the call; after a slide that failed it is empty.
  */
 LIMN_API limn_status limn_session_evaluate(limn_session *s, const int32_t *ids, size_t n,
                                            limn_error *err);

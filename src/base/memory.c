@@ -9,6 +9,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #define ALIGNMENT 64
 
@@ -69,6 +70,15 @@ void limn_free_aligned(void *memory) {
   void *raw;
   memcpy(&raw, (unsigned char *)memory - sizeof raw, sizeof raw);
   limn_free(raw);
+}
+
+void limn_want_huge_pages(void *memory, size_t size) {
+  enum { PAGE = 4096, HUGE = 2 * 1024 * 1024 };
+  uintptr_t start = ((uintptr_t)memory + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
+  uintptr_t end = ((uintptr_t)memory + size) & ~(uintptr_t)(PAGE - 1);
+  if (size >= 2 * HUGE && start < end)
+    (void)madvise((unsigned char *)memory + (start - (uintptr_t)memory), end - start,
+                  MADV_HUGEPAGE);
 }
 
 char *limn_copy_string(const char *text, size_t n) {

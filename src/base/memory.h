@@ -36,6 +36,12 @@ bool limn_shape_count(int rank, const int64_t *shape, int64_t limit, int64_t *co
 void *limn_alloc_aligned(size_t count, size_t size);
 void limn_free_aligned(void *memory);
 
+/*
+ * Asks the system to back a large block that is about to be filled with huge pages: fewer faults
+ * and fewer misses when it is read. Changes nothing where the system has none.
+ */
+void limn_want_huge_pages(void *memory, size_t size);
+
 /* A copy of n bytes with a NUL behind them, from limn_alloc. NULL without memory. */
 char *limn_copy_string(const char *text, size_t n);
 

@@ -25,6 +25,7 @@
 #include "models/run.h"
 
 #include <math.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /* Ends the function with what the call returned unless that is LIMN_OK. */
@@ -46,15 +47,24 @@ void limn_run_take(limn_run *run, limn_arena *arena, bool all_logits) {
   const limn_config *c = limn_model_config(run->model);
   size_t n = (size_t)run->max_n, n_ctx = (size_t)run->n_ctx, f = sizeof(float);
   size_t d = (size_t)c->d_model, n_layer = (size_t)c->n_layer;
-  run->keys = limn_arena_take(arena, n_layer * n_ctx, d * f);
+  run->d_step = limn_row_step(c->d_model);
+  run->qkv_step = limn_row_step(3 * (int64_t)c->d_model);
+  run->mlp_step = limn_row_step(c->d_mlp);
+  run->block_step = limn_row_step((run->n_ctx + LIMN_PANEL - 1) / LIMN_PANEL * LIMN_PANEL);
+  run->keys =
+      limn_arena_take(arena, n_layer, (size_t)limn_key_cache_size(run->n_ctx, c->d_model) * f);
   run->values = limn_arena_take(arena, n_layer * n_ctx, d * f);
-  run->residual = limn_arena_take(arena, n, d * f);
-  run->normalized = limn_arena_take(arena, n, d * f);
+  run->residual = limn_arena_take(arena, n, (size_t)run->d_step * f);
+  run->normalized = limn_arena_take(arena, n, (size_t)run->d_step * f);
   run->scale = limn_arena_take(arena, n, f);
-  run->qkv = limn_arena_take(arena, n, 3 * d * f);
-  run->out = limn_arena_take(arena, n, d * f);
-  run->hidden = limn_arena_take(arena, n, (size_t)c->d_mlp * f);
-  run->block = limn_arena_take(arena, block_slots(run), LIMN_QUERY_BLOCK * n_ctx * f);
+  run->qkv = limn_arena_take(arena, n, (size_t)run->qkv_step * f);
+  run->out = limn_arena_take(arena, n, (size_t)run->d_step * f);
+  run->hidden = limn_arena_take(arena, n, (size_t)run->mlp_step * f);
+  run->block =
+      limn_arena_take(arena, block_slots(run), LIMN_QUERY_BLOCK * (size_t)run->block_step * f);
+  int64_t widest = c->d_mlp > c->d_model ? c->d_mlp : c->d_model;
+  run->scratch = limn_arena_take(
+      arena, 1, limn_linear_scratch_size(run->model->arithmetic, run->max_n, widest));
   run->logits = limn_arena_take(arena, all_logits ? n : 1, (size_t)c->vocab_size * f);
 }
 
@@ -69,7 +79,7 @@ void limn_run_take_heads(limn_run *run, limn_arena *arena) {
   size_t n = (size_t)run->max_n, d = (size_t)c->d_model, f = sizeof(float);
   run->heads = limn_arena_take(arena, n * (size_t)c->n_head, d * f);
   run->heads_copy = limn_arena_take(arena, n * (size_t)c->n_head, d * f);
-  run->qkv_copy = limn_arena_take(arena, n, 3 * d * f);
+  run->qkv_copy = limn_arena_take(arena, n, (size_t)run->qkv_step * f);
 }
 
 bool limn_point_needs_scores(limn_point point) {
@@ -110,22 +120,69 @@ static limn_status show(const limn_run *run, limn_point point, int layer, float 
 /* ---- layer norm
  * -------------------------------------------------------------------------------------- */
 
-/* Normalizes n rows of x, showing the divisor and the result; an edited divisor is the one used. */
+/*
+ * Normalizes n rows of x, showing the divisor and the result; an edited divisor is the one
+ * used.
+ */
 static limn_status norm(const limn_run *run, const limn_norm *weights, limn_point scale_point,
                         int layer, const float *x, int64_t n, limn_error *err) {
   const limn_config *c = limn_model_config(run->model);
-  limn_plain_layer_norm_rows(x, n, c->d_model, weights->weight, weights->bias, c->layer_norm_eps,
-                             run->normalized, run->scale);
+  limn_norm_call call = {.x = x,
+                         .n = n,
+                         .d = c->d_model,
+                         .x_step = run->d_step,
+                         .weight = weights->weight,
+                         .bias = weights->bias,
+                         .eps = c->layer_norm_eps,
+                         .scale = run->scale,
+                         .out = run->normalized,
+                         .out_step = run->d_step};
+  limn_norm_apply(run->model->kernels, run->pool, &call);
   TRY(show(run, scale_point, layer, run->scale, err));
-  if (wanted(run, scale_point, layer) & LIMN_WANT_EDIT)
-    limn_plain_layer_norm_rows_scaled(x, n, c->d_model, weights->weight, weights->bias, run->scale,
-                                      run->normalized);
-  return show(run, (limn_point)(scale_point + 1), layer, run->normalized, err);
+  if (wanted(run, scale_point, layer) & LIMN_WANT_EDIT) {
+    call.is_scaled = true;
+    limn_norm_apply(run->model->kernels, run->pool, &call);
+  }
+  return show_rows(run, (limn_point)(scale_point + 1), layer, run->normalized, run->d_step, err);
 }
 
-static void add(float *to, const float *from, int64_t n) {
-  for (int64_t i = 0; i < n; i++)
-    to[i] += from[i];
+/* ---- products
+ * ------------------------------------------------------------------------------------------ */
+
+/* y = x W + bias, as the model computes it; more is set by the caller. */
+static limn_linear_call product_of(const limn_run *run, const float *x, int64_t x_step, float *y,
+                                   int64_t y_step) {
+  return (limn_linear_call){.x = x,
+                            .n = run->n,
+                            .x_step = x_step,
+                            .y = y,
+                            .y_step = y_step,
+                            .arithmetic = run->model->arithmetic,
+                            .scratch = run->scratch};
+}
+
+static void add_to_residual(const limn_run *run) {
+  limn_add_rows(run->model->kernels, run->pool, run->n, run->model->config.d_model, run->residual,
+                run->out, run->d_step);
+}
+
+/*
+ * What a layer's part adds to the stream: product, shown, summed; in one where nobody looks. The
+ * sum is of the same two numbers either way.
+ */
+static limn_status add_product(const limn_run *run, const limn_linear *l, limn_point point,
+                               int layer, const float *x, int64_t x_step, limn_error *err) {
+  limn_linear_call call = product_of(run, x, x_step, run->out, run->d_step);
+  bool is_watched = wanted(run, point, layer) != 0;
+  if (!is_watched) {
+    call.add_to = run->residual;
+    call.add_step = run->d_step;
+  }
+  limn_linear_apply(l, run->pool, &call);
+  if (!is_watched) return LIMN_OK;
+  TRY(show_rows(run, point, layer, run->out, run->d_step, err));
+  add_to_residual(run);
+  return LIMN_OK;
 }
 
 /* ---- queries, keys, values
@@ -139,18 +196,24 @@ static void project_heads(const limn_run *run, int layer, int which) {
   const limn_model *model = run->model;
   const limn_config *c = &model->config;
   const limn_gpt2_layer *weights = &model->layers[layer];
-  int64_t d = c->d_model, n_head = c->n_head, d_head = c->d_head;
+  int64_t d = c->d_model, n_head = c->n_head, d_head = c->d_head, step = run->qkv_step;
+  limn_linear_call call =
+      product_of(run, run->normalized, run->d_step, run->qkv_copy, run->qkv_step);
   for (int64_t head = 0; head < n_head; head++) {
-    for (int64_t i = 0; i < run->n; i++)
-      memcpy(run->out + i * d, run->heads_copy + (i * n_head + head) * d,
-             (size_t)d * sizeof(float));
-    limn_plain_layer_norm_rows(run->out, run->n, d, weights->ln1.weight, weights->ln1.bias,
-                               c->layer_norm_eps, run->normalized, NULL);
-    limn_plain_linear_apply(&weights->qkv, run->pool, run->normalized, run->n, d, run->qkv_copy,
-                            3 * d);
+    limn_norm_apply(model->kernels, run->pool,
+                    &(limn_norm_call){.x = run->heads_copy + head * d,
+                                      .n = run->n,
+                                      .d = d,
+                                      .x_step = n_head * d,
+                                      .weight = weights->ln1.weight,
+                                      .bias = weights->ln1.bias,
+                                      .eps = c->layer_norm_eps,
+                                      .out = run->normalized,
+                                      .out_step = run->d_step});
+    limn_linear_apply(&weights->qkv, run->pool, &call);
     int64_t part = which * d + head * d_head;
     for (int64_t i = 0; i < run->n; i++)
-      memcpy(run->qkv + i * 3 * d + part, run->qkv_copy + i * 3 * d + part,
+      memcpy(run->qkv + i * step + part, run->qkv_copy + i * step + part,
              (size_t)d_head * sizeof(float));
   }
 }
@@ -166,7 +229,7 @@ static limn_status head_inputs(const limn_run *run, int layer, bool is_edited[3]
   }
   if (!any) return LIMN_OK;
   for (int64_t i = 0; i < run->n * c->n_head; i++)
-    memcpy(run->heads + i * c->d_model, run->residual + i / c->n_head * c->d_model,
+    memcpy(run->heads + i * c->d_model, run->residual + i / c->n_head * run->d_step,
            (size_t)c->d_model * sizeof(float));
   return show(run, LIMN_POINT_ATTN_IN, layer, run->heads, err);
 }
@@ -182,32 +245,37 @@ static limn_status split_input(const limn_run *run, int layer, int which, bool i
   return LIMN_OK;
 }
 
-/* Where the keys (or values) of a layer stand, position 0 first. (n_ctx, d_model) */
-static float *cache_of(const limn_run *run, float *cache, int layer) {
-  return cache + (int64_t)layer * run->n_ctx * run->model->config.d_model;
+static float *keys_of(const limn_run *run, int layer) {
+  return run->keys + layer * limn_key_cache_size(run->n_ctx, run->model->config.d_model);
 }
 
-/* Moves the new keys and values to the cache, whose rows are what observers see and edit. */
+/* Position 0 first. (n_ctx, d_model) */
+static float *values_of(const limn_run *run, int layer) {
+  return run->values + (int64_t)layer * run->n_ctx * run->model->config.d_model;
+}
+
+/* Shows the new queries, keys and values; what the observers leave of the latter goes to the cache.
+ */
 static limn_status store_keys_and_values(const limn_run *run, int layer, limn_error *err) {
-  int64_t d = run->model->config.d_model;
-  float *keys = cache_of(run, run->keys, layer) + run->past * d;
-  float *values = cache_of(run, run->values, layer) + run->past * d;
-  for (int64_t i = 0; i < run->n; i++) {
-    memcpy(keys + i * d, run->qkv + i * 3 * d + d, (size_t)d * sizeof(float));
-    memcpy(values + i * d, run->qkv + i * 3 * d + 2 * d, (size_t)d * sizeof(float));
-  }
-  TRY(show_rows(run, LIMN_POINT_Q, layer, run->qkv, 3 * d, err));
-  TRY(show(run, LIMN_POINT_K, layer, keys, err));
-  return show(run, LIMN_POINT_V, layer, values, err);
+  int64_t d = run->model->config.d_model, step = run->qkv_step;
+  TRY(show_rows(run, LIMN_POINT_Q, layer, run->qkv, step, err));
+  TRY(show_rows(run, LIMN_POINT_K, layer, run->qkv + d, step, err));
+  TRY(show_rows(run, LIMN_POINT_V, layer, run->qkv + 2 * d, step, err));
+  limn_store_keys(run->model->kernels, keys_of(run, layer), d, run->past, run->n, run->qkv + d,
+                  step);
+  float *values = values_of(run, layer) + run->past * d;
+  for (int64_t i = 0; i < run->n; i++)
+    memcpy(values + i * d, run->qkv + i * step + 2 * d, (size_t)d * sizeof(float));
+  return LIMN_OK;
 }
 
 static limn_status queries_keys_values(const limn_run *run, int layer, limn_error *err) {
   const limn_gpt2_layer *weights = &run->model->layers[layer];
-  int64_t d = run->model->config.d_model;
   bool is_edited[3];
   TRY(head_inputs(run, layer, is_edited, err));
   TRY(norm(run, &weights->ln1, LIMN_POINT_LN1_SCALE, layer, run->residual, run->n, err));
-  limn_plain_linear_apply(&weights->qkv, run->pool, run->normalized, run->n, d, run->qkv, 3 * d);
+  limn_linear_call call = product_of(run, run->normalized, run->d_step, run->qkv, run->qkv_step);
+  limn_linear_apply(&weights->qkv, run->pool, &call);
   for (int which = 0; which < 3; which++)
     TRY(split_input(run, layer, which, is_edited[which], err));
   return store_keys_and_values(run, layer, err);
@@ -224,8 +292,9 @@ static limn_status queries_keys_values(const limn_run *run, int layer, limn_erro
 typedef struct attention {
   const limn_run *run;
   int layer;
-  bool softmax_all; /* scores were edited */
-  bool mix_all;     /* scores or pattern were edited */
+  bool softmax_all;         /* scores were edited */
+  bool mix_all;             /* scores or pattern were edited */
+  atomic_size_t next_block; /* of those that the slots take one by one */
 } attention;
 
 /* Queries [first, first + n) of a head. */
@@ -256,52 +325,67 @@ static block block_at(const limn_run *run, size_t i) {
 static void raw_scores(const attention *a, block b, int64_t n_key, float *scores, int64_t stride) {
   const limn_run *run = a->run;
   const limn_config *c = &run->model->config;
-  int64_t d = c->d_model, at = b.head * c->d_head;
-  limn_plain_attention_scores(run->qkv + b.first * 3 * d + at, 3 * d, b.n,
-                              cache_of(run, run->keys, a->layer) + at, d, n_key, c->d_head, scores,
-                              stride);
+  int64_t at = b.head * c->d_head;
+  limn_attention_scores(run->model->kernels, run->qkv + b.first * run->qkv_step + at, run->qkv_step,
+                        b.n, keys_of(run, a->layer), c->d_model, at, n_key, c->d_head, scores,
+                        stride);
 }
 
 /* Divides by sqrt(d_head) and puts -inf where the key lies behind the query. */
 static void scale_and_mask(const attention *a, block b, int64_t n_key, float *scores,
                            int64_t stride) {
-  float divisor = sqrtf((float)a->run->model->config.d_head);
+  const limn_model *model = a->run->model;
+  float divisor = sqrtf((float)model->config.d_head);
   for (int64_t i = 0; i < b.n; i++) {
     float *row = scores + i * stride;
     int64_t n_seen = a->run->past + b.first + i + 1;
-    for (int64_t k = 0; k < n_seen; k++)
-      row[k] /= divisor;
+    model->kernels->divide(n_seen, row, divisor);
     for (int64_t k = n_seen; k < n_key; k++)
       row[k] = -INFINITY;
   }
 }
 
-static void softmax(block b, int64_t n_key, float *scores, int64_t stride) {
+/* Over the first n_key scores of each row. */
+static void softmax(const attention *a, block b, int64_t n_key, float *scores, int64_t stride) {
   for (int64_t i = 0; i < b.n; i++)
-    limn_plain_softmax_row(scores + i * stride, n_key, scores + i * stride);
+    a->run->model->kernels->softmax(n_key, scores + i * stride);
 }
 
-/* z goes to run->normalized, whose content has done its work. */
-static void mix_values(const attention *a, block b, int64_t n_key, const float *pattern,
+/* Over what each query sees. */
+static void softmax_seen(const attention *a, block b, float *scores, int64_t stride) {
+  for (int64_t i = 0; i < b.n; i++)
+    a->run->model->kernels->softmax(a->run->past + b.first + i + 1, scores + i * stride);
+}
+
+/*
+ * z goes to run->normalized, whose content has done its work. A query mixes what it sees, or after
+ * an edit all n_key values.
+ */
+static void mix_values(const attention *a, block b, bool is_all, const float *pattern,
                        int64_t stride) {
   const limn_run *run = a->run;
   const limn_config *c = &run->model->config;
-  int64_t d = c->d_model, at = b.head * c->d_head;
-  limn_plain_attention_mix(pattern, stride, b.n, n_key, cache_of(run, run->values, a->layer) + at,
-                           d, c->d_head, run->normalized + b.first * d + at, d);
+  int64_t at = b.head * c->d_head;
+  limn_attention_mix(run->model->kernels, pattern, stride, b.n,
+                     is_all ? b.n_key : run->past + b.first + 1, is_all,
+                     values_of(run, a->layer) + at, c->d_model, c->d_head,
+                     run->normalized + b.first * run->d_step + at, run->d_step);
 }
 
-/* Unwatched: each slot has room for one block's scores and works through every n-th block. */
+/* Unwatched: each slot has room for one block's scores and takes block after block. */
 static void attend_slot(void *user, size_t slot) {
-  const attention *a = user;
+  attention *a = user;
   const limn_run *run = a->run;
-  float *scores = run->block + (int64_t)slot * LIMN_QUERY_BLOCK * run->n_ctx;
-  for (size_t i = slot; i < block_count(run); i += block_slots(run)) {
+  int64_t step = run->block_step;
+  float *scores = run->block + (int64_t)slot * LIMN_QUERY_BLOCK * step;
+  size_t i;
+  while ((i = atomic_fetch_add_explicit(&a->next_block, 1, memory_order_relaxed)) <
+         block_count(run)) {
     block b = block_at(run, i);
-    raw_scores(a, b, b.n_seen, scores, b.n_seen);
-    scale_and_mask(a, b, b.n_seen, scores, b.n_seen);
-    softmax(b, b.n_seen, scores, b.n_seen);
-    mix_values(a, b, b.n_seen, scores, b.n_seen);
+    raw_scores(a, b, (b.n_seen + LIMN_PANEL - 1) / LIMN_PANEL * LIMN_PANEL, scores, step);
+    scale_and_mask(a, b, 0, scores, step);
+    softmax_seen(a, b, scores, step);
+    mix_values(a, b, false, scores, step);
   }
 }
 
@@ -326,16 +410,21 @@ static void softmax_stage(void *user, size_t i) {
   const attention *a = user;
   block b = block_at(a->run, i);
   float *scores = scores_of(a->run, b);
-  int64_t n_key = a->softmax_all ? b.n_key : b.n_seen;
-  softmax(b, n_key, scores, b.n_key);
-  for (int64_t row = 0; row < b.n; row++)
-    memset(scores + row * b.n_key + n_key, 0, (size_t)(b.n_key - n_key) * sizeof *scores);
+  if (a->softmax_all) {
+    softmax(a, b, b.n_key, scores, b.n_key);
+    return;
+  }
+  softmax_seen(a, b, scores, b.n_key);
+  for (int64_t row = 0; row < b.n; row++) {
+    int64_t n_seen = a->run->past + b.first + row + 1;
+    memset(scores + row * b.n_key + n_seen, 0, (size_t)(b.n_key - n_seen) * sizeof *scores);
+  }
 }
 
 static void mix_stage(void *user, size_t i) {
   const attention *a = user;
   block b = block_at(a->run, i);
-  mix_values(a, b, a->mix_all ? b.n_key : b.n_seen, scores_of(a->run, b), b.n_key);
+  mix_values(a, b, a->mix_all, scores_of(a->run, b), b.n_key);
 }
 
 static limn_status attend(const limn_run *run, int layer, limn_error *err) {
@@ -356,18 +445,18 @@ static limn_status attend(const limn_run *run, int layer, limn_error *err) {
   } else {
     limn_pool_run(run->pool, block_slots(run), attend_slot, &a);
   }
-  return show(run, LIMN_POINT_Z, layer, run->normalized, err);
+  return show_rows(run, LIMN_POINT_Z, layer, run->normalized, run->d_step, err);
 }
 
 /* Each head's share of the output: its part of z times its rows of W_O. (n, n_head, d_model) */
 static void split_result(const limn_run *run, int layer) {
   const limn_config *c = &run->model->config;
-  const limn_plain_linear *out = &run->model->layers[layer].out;
+  const limn_linear *out = &run->model->layers[layer].out;
   int64_t d = c->d_model;
   for (int64_t head = 0; head < c->n_head; head++)
-    limn_plain_linear_apply_part(out, run->pool, head * c->d_head, c->d_head,
-                                 run->normalized + head * c->d_head, run->n, d,
-                                 run->heads_copy + head * d, c->n_head * d);
+    limn_linear_apply_part(out, run->pool, head * c->d_head, c->d_head,
+                           run->normalized + head * c->d_head, run->n, run->d_step,
+                           run->heads_copy + head * d, c->n_head * d);
 }
 
 /* The output as bias plus the sum of the (edited) shares. */
@@ -376,25 +465,25 @@ static void sum_result(const limn_run *run, int layer) {
   const float *bias = run->model->layers[layer].out.bias;
   int64_t d = c->d_model;
   for (int64_t i = 0; i < run->n; i++) {
-    memcpy(run->out + i * d, bias, (size_t)d * sizeof *bias);
-    for (int64_t head = 0; head < c->n_head; head++)
-      add(run->out + i * d, run->heads_copy + (i * c->n_head + head) * d, d);
+    float *out = run->out + i * run->d_step;
+    memcpy(out, bias, (size_t)d * sizeof *bias);
+    run->model->kernels->add(c->n_head, d, out, 0, run->heads_copy + i * c->n_head * d, d);
   }
 }
 
 static limn_status attention_output(const limn_run *run, int layer, limn_error *err) {
-  const limn_gpt2_layer *weights = &run->model->layers[layer];
-  int64_t d = run->model->config.d_model;
   uint8_t result = wanted(run, LIMN_POINT_RESULT, layer);
   if (result) {
     split_result(run, layer);
     TRY(show(run, LIMN_POINT_RESULT, layer, run->heads_copy, err));
   }
-  if (result & LIMN_WANT_EDIT)
-    sum_result(run, layer);
-  else
-    limn_plain_linear_apply(&weights->out, run->pool, run->normalized, run->n, d, run->out, d);
-  return show(run, LIMN_POINT_ATTN_OUT, layer, run->out, err);
+  if (!(result & LIMN_WANT_EDIT))
+    return add_product(run, &run->model->layers[layer].out, LIMN_POINT_ATTN_OUT, layer,
+                       run->normalized, run->d_step, err);
+  sum_result(run, layer);
+  TRY(show_rows(run, LIMN_POINT_ATTN_OUT, layer, run->out, run->d_step, err));
+  add_to_residual(run);
+  return LIMN_OK;
 }
 
 /* ---- the MLP
@@ -403,27 +492,31 @@ static limn_status attention_output(const limn_run *run, int layer, limn_error *
 
 /* What ln2 reads: the stream itself, or a copy that an observer may have edited. */
 static limn_status mlp_input(const limn_run *run, int layer, const float **input, limn_error *err) {
-  size_t size = (size_t)(run->n * run->model->config.d_model) * sizeof(float);
   *input = run->residual;
   if (!wanted(run, LIMN_POINT_MLP_IN, layer)) return LIMN_OK;
-  memcpy(run->out, run->residual, size);
+  memcpy(run->out, run->residual, (size_t)(run->n * run->d_step) * sizeof(float));
   *input = run->out;
-  return show(run, LIMN_POINT_MLP_IN, layer, run->out, err);
+  return show_rows(run, LIMN_POINT_MLP_IN, layer, run->out, run->d_step, err);
 }
 
 static limn_status mlp(const limn_run *run, int layer, limn_error *err) {
   const limn_config *c = &run->model->config;
   const limn_gpt2_layer *weights = &run->model->layers[layer];
-  int64_t n = run->n, d = c->d_model, d_mlp = c->d_mlp;
+  int64_t step = run->mlp_step;
   const float *input;
   TRY(mlp_input(run, layer, &input, err));
-  TRY(norm(run, &weights->ln2, LIMN_POINT_LN2_SCALE, layer, input, n, err));
-  limn_plain_linear_apply(&weights->mlp_in, run->pool, run->normalized, n, d, run->hidden, d_mlp);
-  TRY(show(run, LIMN_POINT_MLP_PRE, layer, run->hidden, err));
-  limn_plain_activate(c->activation, run->pool, run->hidden, n * d_mlp);
-  TRY(show(run, LIMN_POINT_MLP_POST, layer, run->hidden, err));
-  limn_plain_linear_apply(&weights->mlp_out, run->pool, run->hidden, n, d_mlp, run->out, d);
-  return show(run, LIMN_POINT_MLP_OUT, layer, run->out, err);
+  TRY(norm(run, &weights->ln2, LIMN_POINT_LN2_SCALE, layer, input, run->n, err));
+  limn_linear_call call = product_of(run, run->normalized, run->d_step, run->hidden, step);
+  call.is_activated = !wanted(run, LIMN_POINT_MLP_PRE, layer);
+  call.activation = c->activation;
+  limn_linear_apply(&weights->mlp_in, run->pool, &call);
+  if (!call.is_activated) {
+    TRY(show_rows(run, LIMN_POINT_MLP_PRE, layer, run->hidden, step, err));
+    limn_activate_rows(run->model->kernels, run->pool, c->activation, run->n, c->d_mlp, run->hidden,
+                       step);
+  }
+  TRY(show_rows(run, LIMN_POINT_MLP_POST, layer, run->hidden, step, err));
+  return add_product(run, &weights->mlp_out, LIMN_POINT_MLP_OUT, layer, run->hidden, step, err);
 }
 
 /* ---- all of it
@@ -454,39 +547,70 @@ static limn_status embed(const limn_run *run, limn_error *err) {
   if (is_shown) TRY(show_tokens(run, err));
   for (int64_t i = 0; i < run->n; i++) {
     int64_t id = is_shown ? (int64_t)run->scale[i] : run->ids[i];
-    limn_stored_to_f32(&model->token_embedding, id * d, d, run->residual + i * d);
-    limn_stored_to_f32(&model->position_embedding, (run->past + i) * d, d, run->out + i * d);
+    limn_stored_to_f32(&model->token_embedding, id * d, d, run->residual + i * run->d_step);
+    limn_stored_to_f32(&model->position_embedding, (run->past + i) * d, d,
+                       run->out + i * run->d_step);
   }
-  TRY(show(run, LIMN_POINT_EMBED, -1, run->residual, err));
-  TRY(show(run, LIMN_POINT_POS_EMBED, -1, run->out, err));
-  add(run->residual, run->out, run->n * d);
+  TRY(show_rows(run, LIMN_POINT_EMBED, -1, run->residual, run->d_step, err));
+  TRY(show_rows(run, LIMN_POINT_POS_EMBED, -1, run->out, run->d_step, err));
+  add_to_residual(run);
   return LIMN_OK;
 }
 
-static limn_status run_layer(const limn_run *run, int layer, limn_error *err) {
-  int64_t size = run->n * run->model->config.d_model;
-  TRY(show(run, LIMN_POINT_RESID_PRE, layer, run->residual, err));
-  TRY(queries_keys_values(run, layer, err));
+/* Attention, from its scores on, and the MLP. */
+static limn_status finish_layer(const limn_run *run, int layer, limn_error *err) {
   TRY(attend(run, layer, err));
   TRY(attention_output(run, layer, err));
-  add(run->residual, run->out, size);
-  TRY(show(run, LIMN_POINT_RESID_MID, layer, run->residual, err));
+  TRY(show_rows(run, LIMN_POINT_RESID_MID, layer, run->residual, run->d_step, err));
   TRY(mlp(run, layer, err));
-  add(run->residual, run->out, size);
-  return show(run, LIMN_POINT_RESID_POST, layer, run->residual, err);
+  return show_rows(run, LIMN_POINT_RESID_POST, layer, run->residual, run->d_step, err);
+}
+
+/* Whether anything behind a layer's keys and values is watched. */
+static bool is_end_watched(const limn_run *run, int layer) {
+  for (int point = LIMN_POINT_SCORES_RAW; point <= LIMN_POINT_RESID_POST; point++)
+    if (wanted(run, (limn_point)point, layer)) return true;
+  return wanted(run, LIMN_POINT_FINAL_SCALE, -1) || wanted(run, LIMN_POINT_FINAL_NORMALIZED, -1);
+}
+
+/*
+ * Behind the last layer's keys and values, only the rows that get logits lead anywhere. No row
+ * knows how many others there are, so leaving some out changes no bit of those that stay.
+ */
+static limn_run last_rows(const limn_run *run) {
+  limn_run rows = *run;
+  int64_t skipped = run->n - run->n_logits;
+  rows.ids += skipped;
+  rows.n -= skipped;
+  rows.past += skipped;
+  rows.residual += skipped * run->d_step;
+  rows.normalized += skipped * run->d_step;
+  rows.qkv += skipped * run->qkv_step;
+  return rows;
+}
+
+static limn_status run_layer(const limn_run *run, int layer, limn_error *err) {
+  TRY(show_rows(run, LIMN_POINT_RESID_PRE, layer, run->residual, run->d_step, err));
+  TRY(queries_keys_values(run, layer, err));
+  bool is_last = layer == run->model->config.n_layer - 1;
+  if (!is_last || run->n_logits == 0 || is_end_watched(run, layer))
+    return finish_layer(run, layer, err);
+  limn_run rows = last_rows(run);
+  return finish_layer(&rows, layer, err);
 }
 
 /* The last n_logits rows get logits; the final norm covers all rows only when it is watched. */
 static limn_status unembed(const limn_run *run, limn_error *err) {
   const limn_model *model = run->model;
-  int64_t d = model->config.d_model;
   bool is_watched =
       wanted(run, LIMN_POINT_FINAL_SCALE, -1) || wanted(run, LIMN_POINT_FINAL_NORMALIZED, -1);
   int64_t n = is_watched ? run->n : run->n_logits;
-  TRY(norm(run, &model->final_norm, LIMN_POINT_FINAL_SCALE, -1, run->residual + (run->n - n) * d, n,
-           err));
-  limn_plain_linear_apply(&model->unembedding, run->pool, run->normalized + (n - run->n_logits) * d,
-                          run->n_logits, d, run->logits, model->config.vocab_size);
+  TRY(norm(run, &model->final_norm, LIMN_POINT_FINAL_SCALE, -1,
+           run->residual + (run->n - n) * run->d_step, n, err));
+  limn_linear_call call = product_of(run, run->normalized + (n - run->n_logits) * run->d_step,
+                                     run->d_step, run->logits, model->config.vocab_size);
+  call.n = run->n_logits;
+  limn_linear_apply(&model->unembedding, run->pool, &call);
   return LIMN_OK;
 }
 

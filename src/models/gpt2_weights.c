@@ -80,15 +80,16 @@ static limn_norm bind_norm(binder *b, int layer, const char *part) {
 }
 
 /* A Conv1D: weight [in, out] and bias [out]. */
-static void bind_linear(binder *b, limn_plain_linear *linear, int layer, const char *part,
-                        int64_t n_in, int64_t n_out) {
+static void bind_linear(binder *b, limn_linear *linear, int layer, const char *part, int64_t n_in,
+                        int64_t n_out) {
   char weight[32], bias[32];
   snprintf(weight, sizeof weight, "%s.weight", part);
   snprintf(bias, sizeof bias, "%s.bias", part);
   limn_stored w = need_in_layer(b, layer, weight, n_in, n_out);
   limn_stored c = need_in_layer(b, layer, bias, n_out, 0);
   if (b->status != LIMN_OK) return;
-  b->status = limn_plain_linear_init(linear, b->pool, &w, LIMN_PLAIN_IN_OUT, &c, b->err);
+  b->status = limn_linear_init(linear, b->model->kernels, b->model->format, b->pool, &w,
+                               LIMN_IN_OUT, &c, b->err);
 }
 
 static void bind_layer(binder *b, int i) {
@@ -109,6 +110,9 @@ static void bind_embeddings(binder *b) {
   model->token_embedding = need(b, "wte.weight", c->vocab_size, c->d_model);
   model->position_embedding = need(b, "wpe.weight", c->n_ctx, c->d_model);
   model->config.dtype = model->token_embedding.dtype;
+  model->format = model->config.dtype == LIMN_F16    ? LIMN_FORMAT_F16
+                  : model->config.dtype == LIMN_BF16 ? LIMN_FORMAT_BF16
+                                                     : LIMN_FORMAT_F32;
 }
 
 static void bind_end(binder *b) {
@@ -118,8 +122,8 @@ static void bind_end(binder *b) {
   model->unembedding_weight =
       c->is_tied ? model->token_embedding : need(b, "lm_head.weight", c->vocab_size, c->d_model);
   if (b->status == LIMN_OK)
-    b->status = limn_plain_linear_init(&model->unembedding, b->pool, &model->unembedding_weight,
-                                       LIMN_PLAIN_OUT_IN, NULL, b->err);
+    b->status = limn_linear_init(&model->unembedding, model->kernels, model->format, b->pool,
+                                 &model->unembedding_weight, LIMN_OUT_IN, NULL, b->err);
 }
 
 /* A file with more layers than the configuration says is some other model's. */
@@ -159,12 +163,12 @@ limn_status limn_gpt2_bind(limn_model *model, limn_pool *pool, limn_error *err) 
 void limn_gpt2_unbind(limn_model *model) {
   for (int i = 0; model->layers && i < model->config.n_layer; i++) {
     limn_gpt2_layer *layer = &model->layers[i];
-    limn_plain_linear_deinit(&layer->qkv);
-    limn_plain_linear_deinit(&layer->out);
-    limn_plain_linear_deinit(&layer->mlp_in);
-    limn_plain_linear_deinit(&layer->mlp_out);
+    limn_linear_deinit(&layer->qkv);
+    limn_linear_deinit(&layer->out);
+    limn_linear_deinit(&layer->mlp_in);
+    limn_linear_deinit(&layer->mlp_out);
   }
-  limn_plain_linear_deinit(&model->unembedding);
+  limn_linear_deinit(&model->unembedding);
   limn_free(model->layers);
   limn_free_aligned(model->norms);
 }

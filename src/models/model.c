@@ -56,7 +56,8 @@ static void settle_tie(limn_model *model) {
 }
 
 static limn_status load(limn_model *model, const char *folder, limn_pool *pool, limn_error *err) {
-  limn_status status = read_config(folder, &model->config, err);
+  limn_status status = limn_nn_choose_kernels(&model->kernels, err);
+  if (status == LIMN_OK) status = read_config(folder, &model->config, err);
   if (status != LIMN_OK) return status;
   model->path = limn_copy_string(folder, strlen(folder));
   if (!model->path) return limn_out_of_memory(err, "a model");
@@ -112,11 +113,11 @@ size_t limn_model_mapped_size(const limn_model *model) {
 
 size_t limn_model_packed_size(const limn_model *model) {
   const limn_config *c = &model->config;
-  size_t size = limn_plain_linear_size(&model->unembedding);
+  size_t size = limn_linear_size(&model->unembedding);
   for (int i = 0; i < c->n_layer; i++) {
     const limn_gpt2_layer *layer = &model->layers[i];
-    size += limn_plain_linear_size(&layer->qkv) + limn_plain_linear_size(&layer->out) +
-            limn_plain_linear_size(&layer->mlp_in) + limn_plain_linear_size(&layer->mlp_out);
+    size += limn_linear_size(&layer->qkv) + limn_linear_size(&layer->out) +
+            limn_linear_size(&layer->mlp_in) + limn_linear_size(&layer->mlp_out);
   }
   return size + ((size_t)c->n_layer * 4 + 2) * (size_t)c->d_model * sizeof(float);
 }
@@ -160,11 +161,32 @@ limn_status limn_model_unembed(const limn_model *model, limn_pool *pool, const f
                                int64_t n, float *logits, limn_error *err) {
   const limn_config *c = &model->config;
   float *normalized = limn_alloc_aligned((size_t)n, (size_t)c->d_model * sizeof *normalized);
-  if (!normalized) return limn_out_of_memory(err, "the final layer norm");
-  limn_plain_layer_norm_rows(residual, n, c->d_model, model->final_norm.weight,
-                             model->final_norm.bias, c->layer_norm_eps, normalized, NULL);
-  limn_plain_linear_apply(&model->unembedding, pool, normalized, n, c->d_model, logits,
-                          c->vocab_size);
+  void *scratch =
+      limn_alloc_aligned(limn_linear_scratch_size(model->arithmetic, n, c->d_model) + 1, 1);
+  limn_status status = LIMN_OK;
+  if (normalized && scratch) {
+    limn_norm_apply(model->kernels, pool,
+                    &(limn_norm_call){.x = residual,
+                                      .n = n,
+                                      .d = c->d_model,
+                                      .x_step = c->d_model,
+                                      .weight = model->final_norm.weight,
+                                      .bias = model->final_norm.bias,
+                                      .eps = c->layer_norm_eps,
+                                      .out = normalized,
+                                      .out_step = c->d_model});
+    limn_linear_apply(&model->unembedding, pool,
+                      &(limn_linear_call){.x = normalized,
+                                          .n = n,
+                                          .x_step = c->d_model,
+                                          .y = logits,
+                                          .y_step = c->vocab_size,
+                                          .arithmetic = model->arithmetic,
+                                          .scratch = scratch});
+  } else {
+    status = limn_out_of_memory(err, "the final layer norm");
+  }
   limn_free_aligned(normalized);
-  return LIMN_OK;
+  limn_free_aligned(scratch);
+  return status;
 }

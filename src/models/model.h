@@ -4,7 +4,8 @@
 #ifndef LIMN_SRC_MODELS_MODEL_H
 #define LIMN_SRC_MODELS_MODEL_H
 
-#include "models/plain.h"
+#include "nn/linear.h"
+#include "nn/rows.h"
 
 #include <limn/model.h>
 #include <limn/safetensors.h>
@@ -17,21 +18,24 @@ typedef struct limn_norm {
 
 typedef struct limn_gpt2_layer {
   limn_norm ln1, ln2;
-  limn_plain_linear qkv;     /* d_model -> 3 * d_model: queries, keys, values of all heads */
-  limn_plain_linear out;     /* d_model -> d_model */
-  limn_plain_linear mlp_in;  /* d_model -> d_mlp */
-  limn_plain_linear mlp_out; /* d_mlp -> d_model */
+  limn_linear qkv;     /* d_model -> 3 * d_model: queries, keys, values of all heads */
+  limn_linear out;     /* d_model -> d_model */
+  limn_linear mlp_in;  /* d_model -> d_mlp */
+  limn_linear mlp_out; /* d_mlp -> d_model */
 } limn_gpt2_layer;
 
 struct limn_model {
   limn_config config;
+  const limn_kernels *kernels;
+  limn_format format;         /* of what is packed */
+  limn_arithmetic arithmetic; /* of its products */
   char *path;
   limn_safetensors *file;
   limn_stored token_embedding;    /* (vocab_size, d_model), in the file */
   limn_stored position_embedding; /* (n_ctx, d_model), in the file */
   limn_gpt2_layer *layers;        /* (n_layer) */
   limn_norm final_norm;
-  limn_plain_linear unembedding;  /* d_model -> vocab_size */
+  limn_linear unembedding;        /* d_model -> vocab_size */
   limn_stored unembedding_weight; /* (vocab_size, d_model), in the file */
   float *norms;                   /* the memory of all norms */
 };

@@ -24,9 +24,11 @@ typedef struct limn_run {
   int n_layer_to_run; /* all, or fewer when stopped */
   int64_t n_logits;   /* how many of the last rows get logits; 0 for none */
 
-  float *keys;   /* (n_layer, n_ctx, d_model) */
+  float *keys;   /* (n_layer, limn_key_cache_size) */
   float *values; /* (n_layer, n_ctx, d_model) */
 
+  /* Steps between the rows of what follows, from limn_row_step. */
+  int64_t d_step, qkv_step, mlp_step, block_step;
   float *residual;   /* (n, d_model) the stream */
   float *normalized; /* (n, d_model) a layer norm's output; attention's z; the MLP's input */
   float *scale;      /* (n) a layer norm's divisor */
@@ -34,17 +36,18 @@ typedef struct limn_run {
   float *out;        /* (n, d_model) what is added to the stream */
   float *hidden;     /* (n, d_mlp) */
   float *block;      /* (tasks, LIMN_QUERY_BLOCK, n_ctx) scores of one head's block of queries */
-  float *logits;     /* (n_logits, vocab_size) */
+  void *scratch;     /* rounded activations */
+  float *logits;     /* (n_logits, vocab_size), no step */
 
   /* Only where something watches; NULL otherwise. */
   float *scores;     /* (H, n, n_key) */
   float *heads;      /* (n, H, d_model) */
   float *heads_copy; /* (n, H, d_model) */
-  float *qkv_copy;   /* (n, 3 * d_model) */
+  float *qkv_copy;   /* (n, 3 * d_model), with qkv's step */
 } limn_run;
 
-/* Queries of one head that are computed together, so that their keys are read once. */
-enum { LIMN_QUERY_BLOCK = 16 };
+/* Queries of one head that are computed together: the rows of a kernel's tile. */
+enum { LIMN_QUERY_BLOCK = 6 };
 
 /* Lays the buffers out in the arena (which may only be measuring). */
 void limn_run_take(limn_run *run, limn_arena *arena, bool all_logits);

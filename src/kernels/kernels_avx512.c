@@ -1,0 +1,341 @@
+/*
+ * kernels_avx512.c - the kernels for AVX-512 (F, BW, DQ, VL), and the products of 8-bit and 16-bit
+ * numbers for processors that have VNNI and BF16 besides.
+ *
+ * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. There are 32 registers of
+ * 16 floats: a tile of 6 rows by 4 vectors takes 24, its weights 4, an activation 1.
+ */
+#include "kernels/shared.h"
+
+#include <immintrin.h>
+
+#define LANES        16
+#define TILE_VECTORS 4
+typedef __m512 V;
+typedef __m512d D;
+typedef __m512i I;
+
+#define PART_MASK(n)          ((__mmask16)((1u << (n)) - 1))
+#define V_LOAD(p)             _mm512_loadu_ps(p)
+#define V_STORE(p, v)         _mm512_storeu_ps(p, v)
+#define V_LOAD_PART(p, n)     _mm512_maskz_loadu_ps(PART_MASK(n), p)
+#define V_STORE_PART(p, n, v) _mm512_mask_storeu_ps(p, PART_MASK(n), v)
+#define V_SET(x)              _mm512_set1_ps(x)
+#define V_ADD(a, b)           _mm512_add_ps(a, b)
+#define V_SUB(a, b)           _mm512_sub_ps(a, b)
+#define V_MUL(a, b)           _mm512_mul_ps(a, b)
+#define V_DIV(a, b)           _mm512_div_ps(a, b)
+#define V_FMA(a, b, c)        _mm512_fmadd_ps(a, b, c)
+#define V_MAX(a, b)           _mm512_max_ps(a, b)
+#define V_MIN(a, b)           _mm512_min_ps(a, b)
+#define V_ROUND(x)            _mm512_roundscale_ps(x, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define V_LDEXP(x, n)         _mm512_scalef_ps(x, n)
+#define V_TOTAL(v)            _mm512_reduce_add_ps(v)
+#define V_MOST(v)             _mm512_reduce_max_ps(v)
+#define D_SET(x)              _mm512_set1_pd(x)
+#define D_LOW(v)              _mm512_cvtps_pd(_mm512_castps512_ps256(v))
+#define D_HIGH(v)             _mm512_cvtps_pd(_mm512_extractf32x8_ps(v, 1))
+#define D_ADD(a, b)           _mm512_add_pd(a, b)
+#define D_SUB(a, b)           _mm512_sub_pd(a, b)
+#define D_FMA(a, b, c)        _mm512_fmadd_pd(a, b, c)
+#define D_TOTAL(v)            _mm512_reduce_add_pd(v)
+#define I_LOAD(p)             _mm512_loadu_si512(p)
+#define I_SET(x)              _mm512_set1_epi32(x)
+#define I_AND(a, b)           _mm512_and_si512(a, b)
+#define I_XOR(a, b)           _mm512_xor_si512(a, b)
+#define I_SHL(a, n)           _mm512_slli_epi32(a, (unsigned)(n))
+#define I_SHR(a, n)           _mm512_srli_epi32(a, (unsigned)(n))
+#define I_SAR(a, n)           _mm512_srai_epi32(a, (unsigned)(n))
+#define V_OF_I(a)             _mm512_cvtepi32_ps(a)
+#define V_AS_V(a)             _mm512_castsi512_ps(a)
+#define V_LOAD_F16(p)         _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
+#define V_LOAD_BF16(p)                                                                             \
+  _mm512_castsi512_ps(_mm512_slli_epi32(                                                           \
+      _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)(p))), 16))
+/* A permutation looks at the low four bits of an index only. */
+#define V_OF_HALF(a)                                                                               \
+  _mm512_permutexvar_ps(a, _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7))
+
+#include "kernels/lanes.h"
+
+/* ---- turning rows into columns ----------------------------------------------------------------
+ */
+
+/* 16 rows of 16 become 16 columns: pairs, then fours, then the four quarters. */
+static void transpose_16(const float *x, int64_t x_step, float *out) {
+  __m512 a[16], b[16];
+#pragma GCC unroll 16
+  for (int i = 0; i < 16; i++)
+    a[i] = _mm512_loadu_ps(x + i * x_step);
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    b[i] = _mm512_unpacklo_ps(a[i], a[i + 1]);
+    b[i + 1] = _mm512_unpackhi_ps(a[i], a[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4)
+#pragma GCC unroll 2
+    for (int j = 0; j < 2; j++) {
+      __m512d low = _mm512_castps_pd(b[i + j]), high = _mm512_castps_pd(b[i + j + 2]);
+      a[i + 2 * j] = _mm512_castpd_ps(_mm512_unpacklo_pd(low, high));
+      a[i + 2 * j + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(low, high));
+    }
+#pragma GCC unroll 4
+  for (int j = 0; j < 4; j++) {
+    __m512 even01 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0x88);
+    __m512 odd01 = _mm512_shuffle_f32x4(a[j], a[4 + j], 0xdd);
+    __m512 even23 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0x88);
+    __m512 odd23 = _mm512_shuffle_f32x4(a[8 + j], a[12 + j], 0xdd);
+    _mm512_storeu_ps(out + j * LIMN_PANEL, _mm512_shuffle_f32x4(even01, even23, 0x88));
+    _mm512_storeu_ps(out + (4 + j) * LIMN_PANEL, _mm512_shuffle_f32x4(odd01, odd23, 0x88));
+    _mm512_storeu_ps(out + (8 + j) * LIMN_PANEL, _mm512_shuffle_f32x4(even01, even23, 0xdd));
+    _mm512_storeu_ps(out + (12 + j) * LIMN_PANEL, _mm512_shuffle_f32x4(odd01, odd23, 0xdd));
+  }
+}
+
+static void transpose(int64_t n, int64_t k, const float *x, int64_t x_step, float *out,
+                      int64_t first) {
+  int64_t rows = n - n % 16, inputs = k - k % 16;
+  for (int64_t r = 0; r < rows; r += 16) {
+    for (int64_t i = 0; i < inputs; i += 16)
+      transpose_16(x + r * x_step + i, x_step, out + i * LIMN_PANEL + first + r);
+    limn_scalar_transpose(16, k - inputs, x + r * x_step + inputs, x_step,
+                          out + inputs * LIMN_PANEL, first + r);
+  }
+  limn_scalar_transpose(n - rows, k, x + rows * x_step, x_step, out, first + rows);
+}
+
+/* ---- 16-bit and 8-bit products ----------------------------------------------------------------
+ */
+
+#define BF16 __attribute__((target("avx512bf16")))
+#define VNNI __attribute__((target("avx512vnni")))
+
+/* Two neighbours at once, as the instruction takes them. */
+static inline int pair_at(const uint16_t *p) {
+  int pair;
+  memcpy(&pair, p, sizeof pair);
+  return pair;
+}
+
+BF16 INLINE void tile_bf16(int rows, int64_t k, const uint16_t *a, int64_t a_step,
+                           const unsigned char *w, float *c, int64_t c_step) {
+  V s[LIMN_TILE][4];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++)
+      s[r][v] = V_LOAD(c + r * c_step + v * LANES);
+  for (int64_t i = 0; i < k; i += 2, w += LIMN_PANEL * 4) {
+    I pairs[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++)
+      pairs[v] = I_LOAD(w + v * 64);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+      __m512bh x = (__m512bh)I_SET(pair_at(a + r * a_step + i));
+#pragma GCC unroll 4
+      for (int v = 0; v < 4; v++)
+        s[r][v] = _mm512_dpbf16_ps(s[r][v], x, (__m512bh)pairs[v]);
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 4
+    for (int v = 0; v < 4; v++)
+      V_STORE(c + r * c_step + v * LANES, s[r][v]);
+}
+
+/*
+ * Four bytes at once: weights without sign, activations with. The weights have 128 (or 8) too much,
+ * so the sum of activations times that is taken off first.
+ */
+VNNI INLINE void tile_bytes(int rows, bool is_q4, int64_t k, const int8_t *q, const float *scale,
+                            const int32_t *total, int64_t a_step, const unsigned char *block,
+                            int half, float *c, int64_t c_step) {
+  const int64_t block_step = a_step / LIMN_QUANT;
+  V s[LIMN_TILE][2];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; v++)
+      s[r][v] = V_LOAD(c + r * c_step + v * LANES);
+  for (int64_t b = 0; b * LIMN_QUANT < k; b++) {
+    I dot[LIMN_TILE][2];
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+      dot[r][0] = dot[r][1] = I_SET((is_q4 ? -8 : -128) * total[r * block_step + b]);
+#pragma GCC unroll 8
+    for (int quad = 0; quad < 8; quad++) {
+      I w[2];
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; v++) {
+        w[v] = I_LOAD(block + 2 * LIMN_PANEL + (is_q4 ? quad % 4 : quad) * LIMN_PANEL * 4 +
+                      half * 128 + v * 64);
+        if (is_q4) w[v] = I_AND(I_SHR(w[v], quad / 4 * 4), I_SET(0x0f0f0f0f));
+      }
+#pragma GCC unroll 8
+      for (int r = 0; r < rows; r++) {
+        int four;
+        memcpy(&four, q + r * a_step + b * LIMN_QUANT + quad * 4, sizeof four);
+        I x = I_SET(four);
+#pragma GCC unroll 2
+        for (int v = 0; v < 2; v++)
+          dot[r][v] = _mm512_dpbusd_epi32(dot[r][v], w[v], x);
+      }
+    }
+    V weight_scale[2] = {V_LOAD_BF16(block + half * 64), V_LOAD_BF16(block + half * 64 + 32)};
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+      for (int v = 0; v < 2; v++)
+        s[r][v] = V_FMA(V_OF_I(dot[r][v]), V_MUL(weight_scale[v], V_SET(scale[r * block_step + b])),
+                        s[r][v]);
+    block += is_q4 ? LIMN_BLOCK_Q4 : LIMN_BLOCK_Q8;
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 2
+    for (int v = 0; v < 2; v++)
+      V_STORE(c + r * c_step + v * LANES, s[r][v]);
+}
+
+BF16 static void rows_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step,
+                           const void *panel, float *c, int64_t c_step) {
+  for (; n >= LIMN_TILE; n -= LIMN_TILE, a += LIMN_TILE * a_step, c += LIMN_TILE * c_step)
+    tile_bf16(LIMN_TILE, k, a, a_step, panel, c, c_step);
+  for (; n >= 2; n -= 2, a += 2 * a_step, c += 2 * c_step)
+    tile_bf16(2, k, a, a_step, panel, c, c_step);
+  if (n > 0) tile_bf16(1, k, a, a_step, panel, c, c_step);
+}
+
+VNNI INLINE void rows_bytes(bool is_q4, int64_t n, int64_t k, limn_quantized a, int64_t a_step,
+                            const void *panel, float *c, int64_t c_step) {
+  for (int half = 0; half < 2; half++) {
+    for (int64_t r = 0; r < n;) {
+      int64_t at = r * a_step, block_at = at / LIMN_QUANT;
+      const int8_t *q = a.q + at;
+      const float *scale = a.scale + block_at;
+      const int32_t *total = a.total + block_at;
+      float *to = c + r * c_step + half * 32;
+      if (n - r >= LIMN_TILE) {
+        tile_bytes(LIMN_TILE, is_q4, k, q, scale, total, a_step, panel, half, to, c_step);
+        r += LIMN_TILE;
+      } else if (n - r >= 2) {
+        tile_bytes(2, is_q4, k, q, scale, total, a_step, panel, half, to, c_step);
+        r += 2;
+      } else {
+        tile_bytes(1, is_q4, k, q, scale, total, a_step, panel, half, to, c_step);
+        r += 1;
+      }
+    }
+  }
+}
+
+VNNI static void rows_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
+                         float *c, int64_t c_step) {
+  rows_bytes(false, n, k, a, a_step, panel, c, c_step);
+}
+
+VNNI static void rows_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
+                         float *c, int64_t c_step) {
+  rows_bytes(true, n, k, a, a_step, panel, c, c_step);
+}
+
+/* A panel that is not whole is computed beside the output, up to `n` rows at a time. */
+enum { BESIDE = 12 };
+
+static void copy(int64_t n, int64_t width, float *to, int64_t to_step, const float *from,
+                 int64_t from_step) {
+  for (int64_t r = 0; r < n; r++)
+    memcpy(to + r * to_step, from + r * from_step, (size_t)width * sizeof *to);
+}
+
+static void product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
+                         float *c, int64_t c_step, int64_t width) {
+  if (width == LIMN_PANEL) {
+    rows_bf16(n, k, a, a_step, panel, c, c_step);
+    return;
+  }
+  float beside[BESIDE * LIMN_PANEL] = {0};
+  for (; n > 0; n -= BESIDE, a += BESIDE * a_step, c += BESIDE * c_step) {
+    int64_t rows = n < BESIDE ? n : BESIDE;
+    copy(rows, width, beside, LIMN_PANEL, c, c_step);
+    rows_bf16(rows, k, a, a_step, panel, beside, LIMN_PANEL);
+    copy(rows, width, c, c_step, beside, LIMN_PANEL);
+  }
+}
+
+#define PRODUCT_BYTES(format)                                                                      \
+  static void product_##format(int64_t n, int64_t k, limn_quantized a, int64_t a_step,             \
+                               const void *panel, float *c, int64_t c_step, int64_t width) {       \
+    float beside[BESIDE * LIMN_PANEL] = {0};                                                       \
+    if (width == LIMN_PANEL) {                                                                     \
+      rows_##format(n, k, a, a_step, panel, c, c_step);                                            \
+      return;                                                                                      \
+    }                                                                                              \
+    for (int64_t r = 0; r < n; r += BESIDE) {                                                      \
+      int64_t rows = n - r < BESIDE ? n - r : BESIDE, at = r * a_step;                             \
+      limn_quantized part = {a.q + at, a.scale + at / LIMN_QUANT, a.total + at / LIMN_QUANT};      \
+      copy(rows, width, beside, LIMN_PANEL, c + r * c_step, c_step);                               \
+      rows_##format(rows, k, part, a_step, panel, beside, LIMN_PANEL);                             \
+      copy(rows, width, c + r * c_step, c_step, beside, LIMN_PANEL);                               \
+    }                                                                                              \
+  }
+PRODUCT_BYTES(q8)
+PRODUCT_BYTES(q4)
+
+BF16 static void round_bf16(int64_t n, const float *x, uint16_t *out) {
+  int64_t i = 0;
+  for (; i + LANES <= n; i += LANES)
+    _mm256_storeu_si256((__m256i *)(void *)(out + i), (__m256i)_mm512_cvtneps_pbh(V_LOAD(x + i)));
+  limn_scalar_round_bf16(n - i, x + i, out + i);
+}
+
+/* As limn_scalar_quantize: two vectors are the 32 that share a scale. */
+static void quantize(int64_t n, const float *x, limn_quantized out) {
+  for (int64_t i = 0; i < n; i += LIMN_QUANT) {
+    V a = load(x + i, n - i);
+    V b = n - i > LANES ? load(x + i + LANES, n - i - LANES) : V_SET(0);
+    V size = V_MAX(_mm512_abs_ps(a), _mm512_abs_ps(b));
+    float most = V_MOST(size);
+    float inverse = most > 0 ? 127 / most : 0;
+    if (!(most <= 3.4028234e38f) || !(inverse <= 3.4028234e38f) ||
+        _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(b, b, _CMP_UNORD_Q)) {
+      limn_quantized here = {out.q + i, out.scale + i / LIMN_QUANT, out.total + i / LIMN_QUANT};
+      limn_scalar_quantize(n - i < LIMN_QUANT ? n - i : LIMN_QUANT, x + i, here);
+      continue;
+    }
+    I p = _mm512_cvtps_epi32(V_MUL(a, V_SET(inverse)));
+    I q = _mm512_cvtps_epi32(V_MUL(b, V_SET(inverse)));
+    _mm_storeu_si128((__m128i *)(void *)(out.q + i), _mm512_cvtepi32_epi8(p));
+    _mm_storeu_si128((__m128i *)(void *)(out.q + i + LANES), _mm512_cvtepi32_epi8(q));
+    out.scale[i / LIMN_QUANT] = most / 127;
+    out.total[i / LIMN_QUANT] = _mm512_reduce_add_epi32(_mm512_add_epi32(p, q));
+  }
+}
+
+/* ---- the tables -------------------------------------------------------------------------------
+ */
+
+#define COMMON                                                                                     \
+  .product = product, .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},       \
+  .row = {NULL, row_f16, row_bf16, row_q8, row_q4}, .quantize = quantize,                          \
+  .norm_scale = norm_scale, .normalize = normalize, .softmax = softmax,                            \
+  .activate = {activate_relu, activate_gelu_tanh, limn_scalar_gelu_erf, activate_quick_gelu,       \
+               activate_silu},                                                                     \
+  .add = add, .divide = divide, .transpose = transpose, .spin_size = SPIN_VECTORS * LANES,         \
+  .spin = spin, .read = read_all
+
+const limn_kernels limn_kernels_avx512 = {.name = "avx512",
+                                          .product_bf16 = limn_scalar_product_bf16,
+                                          .product_q8 = limn_scalar_product_q8,
+                                          .product_q4 = limn_scalar_product_q4,
+                                          .round_bf16 = limn_scalar_round_bf16,
+                                          COMMON};
+const limn_kernels limn_kernels_avx512_vnni = {.name = "avx512_vnni",
+                                               .product_bf16 = product_bf16,
+                                               .product_q8 = product_q8,
+                                               .product_q4 = product_q4,
+                                               .round_bf16 = round_bf16,
+                                               COMMON};

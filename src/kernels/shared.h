@@ -1,0 +1,48 @@
+/*
+ * shared.h - what the tables have in common: number formats as bits, and the scalar functions that
+ * a table without better ones takes over.
+ */
+#ifndef LIMN_SRC_KERNELS_SHARED_H
+#define LIMN_SRC_KERNELS_SHARED_H
+
+#include "kernels/kernels.h"
+
+#include <string.h>
+
+static inline float limn_kernel_float(uint32_t bits) {
+  float x;
+  memcpy(&x, &bits, sizeof x);
+  return x;
+}
+
+static inline uint32_t limn_kernel_bits(float x) {
+  uint32_t bits;
+  memcpy(&bits, &x, sizeof bits);
+  return bits;
+}
+
+static inline float limn_kernel_of_bf16(uint16_t bits) {
+  return limn_kernel_float((uint32_t)bits << 16);
+}
+
+/* To nearest, ties to even; NaN stays NaN. */
+static inline uint16_t limn_kernel_to_bf16(float x) {
+  uint32_t bits = limn_kernel_bits(x);
+  if ((bits & 0x7fffffff) > 0x7f800000) return (uint16_t)(bits >> 16 | 0x40);
+  return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
+void limn_scalar_product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step,
+                              const void *panel, float *c, int64_t c_step, int64_t width);
+void limn_scalar_product_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step,
+                            const void *panel, float *c, int64_t c_step, int64_t width);
+void limn_scalar_product_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step,
+                            const void *panel, float *c, int64_t c_step, int64_t width);
+void limn_scalar_round_bf16(int64_t n, const float *x, uint16_t *out);
+void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out);
+void limn_scalar_gelu_erf(int64_t n, int64_t width, const float *x, int64_t x_step, float *y,
+                          int64_t y_step);
+void limn_scalar_transpose(int64_t n, int64_t k, const float *x, int64_t x_step, float *out,
+                           int64_t first);
+
+#endif

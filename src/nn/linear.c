@@ -1,0 +1,308 @@
+/*
+ * linear.c - y = x W + b, on packed weights, spread over a team.
+ *
+ * The outputs are cut into panels of 64. A task computes one or more panels for all rows (or, where
+ * panels are few, for some): it walks through the panel's inputs in chunks, so that a chunk of
+ * weights stays in the nearest cache while all rows use it. Weights that are not stored as float32
+ * are widened once per chunk, which costs little for many rows; a single row multiplies them as it
+ * widens them. How the work is cut changes no bit (kernels.h says why).
+ */
+#include "nn/linear.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+_Static_assert(LIMN_ACTIVATION_SILU + 1 == LIMN_N_ACTIVATIONS, "kernels and layers agree");
+
+static int64_t panel_count(const limn_linear *l) {
+  return (l->n_out + LIMN_PANEL - 1) / LIMN_PANEL;
+}
+
+static int64_t least(int64_t a, int64_t b) {
+  return a < b ? a : b;
+}
+
+/* ---- packing ----------------------------------------------------------------------------------
+ */
+
+typedef struct packing {
+  const limn_linear *l;
+  const limn_stored *weight;
+  limn_layout layout;
+} packing;
+
+/* Inputs [k0, k0 + k) of a panel as float32, (k, LIMN_PANEL), zeros where there is no output. */
+static void gather_in_out(const packing *p, int64_t first, int64_t width, int64_t k0, int64_t k,
+                          float *rows) {
+  for (int64_t i = 0; i < k; i++)
+    limn_stored_to_f32(p->weight, (k0 + i) * p->l->n_out + first, width, rows + i * LIMN_PANEL);
+}
+
+static void gather_out_in(const packing *p, int64_t first, int64_t width, int64_t k0, int64_t k,
+                          float *rows) {
+  float some[16 * LIMN_CHUNK];
+  for (int64_t j = 0; j < width; j += 16) {
+    int64_t n = least(16, width - j);
+    for (int64_t r = 0; r < n; r++)
+      limn_stored_to_f32(p->weight, (first + j + r) * p->l->n_in + k0, k, some + r * LIMN_CHUNK);
+    p->l->kernels->transpose(n, k, some, LIMN_CHUNK, rows, j);
+  }
+}
+
+static void pack_panel(void *user, size_t i) {
+  const packing *p = user;
+  const limn_linear *l = p->l;
+  int64_t first = (int64_t)i * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - first);
+  unsigned char *panel = l->panels + i * l->panel_size;
+  _Alignas(64) float rows[LIMN_CHUNK * LIMN_PANEL];
+  if (width < LIMN_PANEL) memset(rows, 0, sizeof rows);
+  for (int64_t k0 = 0; k0 < l->n_in; k0 += LIMN_CHUNK) {
+    int64_t k = least(LIMN_CHUNK, l->n_in - k0);
+    if (p->layout == LIMN_IN_OUT)
+      gather_in_out(p, first, width, k0, k, rows);
+    else
+      gather_out_in(p, first, width, k0, k, rows);
+    limn_panel_pack(l->format, panel, k0, k, rows);
+  }
+}
+
+static limn_status take_memory(limn_linear *l, limn_error *err) {
+  size_t n_panels = (size_t)panel_count(l);
+  l->panel_size = (limn_panel_size(l->format, l->n_in) + 63) & ~(size_t)63;
+  l->panels = limn_alloc_aligned(n_panels, l->panel_size);
+  l->bias = limn_alloc_aligned((size_t)l->n_out, sizeof *l->bias);
+  if (!l->panels || !l->bias) return limn_out_of_memory(err, "packed weights");
+  limn_want_huge_pages(l->panels, n_panels * l->panel_size);
+  return LIMN_OK;
+}
+
+limn_status limn_linear_init(limn_linear *l, const limn_kernels *kernels, limn_format format,
+                             limn_pool *pool, const limn_stored *weight, limn_layout layout,
+                             const limn_stored *bias, limn_error *err) {
+  *l = (limn_linear){.kernels = kernels,
+                     .format = format,
+                     .n_in = weight->shape[layout == LIMN_IN_OUT ? 0 : 1],
+                     .n_out = weight->shape[layout == LIMN_IN_OUT ? 1 : 0]};
+  limn_status status = take_memory(l, err);
+  if (status != LIMN_OK) {
+    limn_linear_deinit(l);
+    return status;
+  }
+  packing p = {l, weight, layout};
+  limn_pool_run(pool, (size_t)panel_count(l), pack_panel, &p);
+  if (bias)
+    limn_stored_to_f32(bias, 0, l->n_out, l->bias);
+  else
+    memset(l->bias, 0, (size_t)l->n_out * sizeof *l->bias);
+  return LIMN_OK;
+}
+
+void limn_linear_deinit(limn_linear *l) {
+  limn_free_aligned(l->panels);
+  limn_free_aligned(l->bias);
+  *l = (limn_linear){0};
+}
+
+size_t limn_linear_size(const limn_linear *l) {
+  return (size_t)panel_count(l) * l->panel_size;
+}
+
+/* ---- rounded activations ----------------------------------------------------------------------
+ */
+
+static int64_t rounded_up(int64_t n, int64_t to) {
+  return (n + to - 1) / to * to;
+}
+
+/* The step between rounded rows: whole blocks. */
+static int64_t rounded_step(int64_t n_in) {
+  return rounded_up(n_in, 2 * LIMN_QUANT);
+}
+
+static limn_quantized quantized_at(void *scratch, int64_t n, int64_t n_in) {
+  size_t count = (size_t)(n * rounded_step(n_in));
+  limn_quantized q = {.q = scratch};
+  q.scale = (float *)(void *)((unsigned char *)scratch + count);
+  q.total = (int32_t *)(void *)(q.scale + count / LIMN_QUANT);
+  return q;
+}
+
+size_t limn_linear_scratch_size(limn_arithmetic arithmetic, int64_t n, int64_t n_in) {
+  size_t count = (size_t)(n * rounded_step(n_in));
+  if (arithmetic == LIMN_ARITHMETIC_BF16) return count * sizeof(uint16_t);
+  if (arithmetic == LIMN_ARITHMETIC_INT8)
+    return count + count / LIMN_QUANT * (sizeof(float) + sizeof(int32_t));
+  return 0;
+}
+
+/* ---- applying ---------------------------------------------------------------------------------
+ */
+
+typedef struct job {
+  const limn_linear *l;
+  const limn_linear_call *call;
+  int64_t first_panel, end_panel, panels_per_task, rows_per_task, row_tasks;
+} job;
+
+static void round_rows(void *user, size_t i) {
+  const job *j = user;
+  const limn_linear_call *c = j->call;
+  int64_t n_in = j->l->n_in, step = rounded_step(n_in), from = (int64_t)i * LIMN_TILE;
+  limn_quantized q = quantized_at(c->scratch, c->n, n_in);
+  for (int64_t r = from; r < least(c->n, from + LIMN_TILE); r++) {
+    const float *x = c->x + r * c->x_step;
+    int64_t at = r * step;
+    uint16_t *halves = (uint16_t *)c->scratch + at;
+    limn_quantized row = {q.q + at, q.scale + at / LIMN_QUANT, q.total + at / LIMN_QUANT};
+    if (c->arithmetic == LIMN_ARITHMETIC_INT8) {
+      j->l->kernels->quantize(n_in, x, row);
+    } else {
+      j->l->kernels->round_bf16(n_in, x, halves);
+      if (n_in % 2) halves[n_in] = 0; /* the other half of the last pair */
+    }
+  }
+}
+
+/* Rows of the output start as the bias. */
+static void put_bias(float *y, int64_t y_step, int64_t n, const float *bias, int64_t width) {
+  for (int64_t r = 0; r < n; r++)
+    memcpy(y + r * y_step, bias, (size_t)width * sizeof *y);
+}
+
+/* y (n, width) += x times a panel's inputs, with float32 throughout. */
+static void add_exact(const limn_linear *l, const unsigned char *panel, const float *x, int64_t n,
+                      int64_t x_step, float *y, int64_t y_step, int64_t width) {
+  _Alignas(64) float wide[LIMN_CHUNK * LIMN_PANEL];
+  for (int64_t k0 = 0; k0 < l->n_in; k0 += LIMN_CHUNK) {
+    int64_t k = least(LIMN_CHUNK, l->n_in - k0);
+    const unsigned char *at = panel + limn_panel_size(l->format, k0);
+    const float *weights = (const float *)(const void *)at;
+    if (l->format != LIMN_FORMAT_F32) {
+      l->kernels->unpack[l->format](at, k, wide);
+      weights = wide;
+    }
+    l->kernels->product(n, k, x + k0, x_step, weights, LIMN_PANEL, y, y_step, width, LIMN_SUM_ADD);
+  }
+}
+
+/* The same for one row of weights that are not float32. */
+static void add_row(const limn_linear *l, const unsigned char *panel, const float *x, float *y,
+                    int64_t width) {
+  _Alignas(64) float whole[LIMN_PANEL] = {0};
+  memcpy(whole, y, (size_t)width * sizeof *y);
+  for (int64_t k0 = 0; k0 < l->n_in; k0 += LIMN_CHUNK)
+    l->kernels->row[l->format](panel + limn_panel_size(l->format, k0),
+                               least(LIMN_CHUNK, l->n_in - k0), x + k0, whole);
+  memcpy(y, whole, (size_t)width * sizeof *y);
+}
+
+static void add_rounded(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
+                        int64_t first_row, int64_t n, float *y, int64_t width) {
+  int64_t step = rounded_step(l->n_in), at = first_row * step;
+  if (c->arithmetic == LIMN_ARITHMETIC_BF16) {
+    l->kernels->product_bf16(n, rounded_up(l->n_in, 2), (const uint16_t *)c->scratch + at, step,
+                             panel, y, c->y_step, width);
+    return;
+  }
+  limn_quantized all = quantized_at(c->scratch, c->n, l->n_in);
+  limn_quantized a = {all.q + at, all.scale + at / LIMN_QUANT, all.total + at / LIMN_QUANT};
+  (l->format == LIMN_FORMAT_Q8 ? l->kernels->product_q8 : l->kernels->product_q4)(
+      n, l->n_in, a, step, panel, y, c->y_step, width);
+}
+
+/* Rows [first_row, first_row + n) of one panel, from bias to activation and sum. */
+static void compute_panel(const job *j, int64_t panel, int64_t first_row, int64_t n) {
+  const limn_linear *l = j->l;
+  const limn_linear_call *c = j->call;
+  int64_t out = panel * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - out);
+  const unsigned char *weights = l->panels + (size_t)panel * l->panel_size;
+  const float *x = c->x + first_row * c->x_step;
+  float *y = c->y + first_row * c->y_step + out;
+  put_bias(y, c->y_step, n, l->bias + out, width);
+  if (c->arithmetic != LIMN_ARITHMETIC_F32)
+    add_rounded(l, c, weights, first_row, n, y, width);
+  else if (n == 1 && l->format != LIMN_FORMAT_F32)
+    add_row(l, weights, x, y, width);
+  else
+    add_exact(l, weights, x, n, c->x_step, y, c->y_step, width);
+  if (c->is_activated) l->kernels->activate[c->activation](n, width, y, c->y_step, y, c->y_step);
+  if (c->add_to)
+    l->kernels->add(n, width, c->add_to + first_row * c->add_step + out, c->add_step, y, c->y_step);
+}
+
+static void compute(void *user, size_t i) {
+  const job *j = user;
+  int64_t row = (int64_t)i % j->row_tasks * j->rows_per_task;
+  int64_t first = j->first_panel + (int64_t)i / j->row_tasks * j->panels_per_task;
+  for (int64_t p = first; p < least(j->end_panel, first + j->panels_per_task); p++)
+    compute_panel(j, p, row, least(j->rows_per_task, j->call->n - row));
+}
+
+/*
+ * How the work is cut: by panels, and by rows where panels are too few for the team. Few rows read
+ * memory more than they compute: then a task takes several panels where these are small.
+ */
+static size_t cut(job *j, int64_t n_threads) {
+  enum { SMALL = 64 * 1024, ROWS = 16 * LIMN_TILE };
+  int64_t n_panels = j->end_panel - j->first_panel, n = j->call->n, some = 4 * n_threads;
+  j->rows_per_task = n;
+  j->panels_per_task = 1;
+  if (n_panels < some && n > ROWS) j->rows_per_task = ROWS;
+  if (n <= LIMN_TILE) {
+    int64_t fit = SMALL / (int64_t)j->l->panel_size;
+    j->panels_per_task = least(fit, n_panels / some) > 1 ? least(fit, n_panels / some) : 1;
+  }
+  j->row_tasks = (n + j->rows_per_task - 1) / j->rows_per_task;
+  return (size_t)(((n_panels + j->panels_per_task - 1) / j->panels_per_task) * j->row_tasks);
+}
+
+void limn_linear_apply(const limn_linear *l, limn_pool *pool, const limn_linear_call *call) {
+  job j = {.l = l, .call = call, .end_panel = panel_count(l)};
+  if (call->n <= 0) return;
+  if (call->n_out) {
+    j.first_panel = call->first_out / LIMN_PANEL;
+    j.end_panel = (call->first_out + call->n_out + LIMN_PANEL - 1) / LIMN_PANEL;
+  }
+  if (call->arithmetic != LIMN_ARITHMETIC_F32)
+    limn_pool_run(pool, (size_t)((call->n + LIMN_TILE - 1) / LIMN_TILE), round_rows, &j);
+  limn_pool_run(pool, cut(&j, limn_pool_size(pool)), compute, &j);
+}
+
+/* ---- a part of the inputs ---------------------------------------------------------------------
+ */
+
+typedef struct part {
+  const limn_linear *l;
+  int64_t first, count;
+  const float *x;
+  int64_t n, x_step;
+  float *y;
+  int64_t y_step;
+} part;
+
+static void compute_part(void *user, size_t i) {
+  const part *p = user;
+  const limn_linear *l = p->l;
+  _Alignas(64) float wide[LIMN_CHUNK * LIMN_PANEL];
+  int64_t out = (int64_t)i * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - out);
+  int64_t end = p->first + p->count;
+  float *y = p->y + out;
+  for (int64_t r = 0; r < p->n; r++)
+    memset(y + r * p->y_step, 0, (size_t)width * sizeof *y);
+  for (int64_t k = p->first, next; k < end; k = next) {
+    int64_t chunk = k / LIMN_CHUNK * LIMN_CHUNK, n_chunk = least(LIMN_CHUNK, l->n_in - chunk);
+    next = least(end, chunk + LIMN_CHUNK);
+    const unsigned char *panel = l->panels + i * l->panel_size;
+    l->kernels->unpack[l->format](panel + limn_panel_size(l->format, chunk), n_chunk, wide);
+    l->kernels->product(p->n, next - k, p->x + (k - p->first), p->x_step,
+                        wide + (k - chunk) * LIMN_PANEL, LIMN_PANEL, y, p->y_step, width,
+                        LIMN_SUM_ADD);
+  }
+}
+
+void limn_linear_apply_part(const limn_linear *l, limn_pool *pool, int64_t first, int64_t count,
+                            const float *x, int64_t n, int64_t x_step, float *y, int64_t y_step) {
+  part p = {l, first, count, x, n, x_step, y, y_step};
+  limn_pool_run(pool, (size_t)panel_count(l), compute_part, &p);
+}

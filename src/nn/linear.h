@@ -1,0 +1,62 @@
+/*
+ * linear.h - inside the library: a linear layer whose weights are packed for the kernels.
+ */
+#ifndef LIMN_SRC_NN_LINEAR_H
+#define LIMN_SRC_NN_LINEAR_H
+
+#include "kernels/kernels.h"
+
+#include <limn/nn.h>
+
+/* How a weight lies in its file: [in, out] (Conv1D) or [out, in] (Linear, an embedding). */
+typedef enum limn_layout { LIMN_IN_OUT, LIMN_OUT_IN } limn_layout;
+
+typedef struct limn_linear {
+  const limn_kernels *kernels;
+  limn_format format;
+  unsigned char *panels; /* one for each LIMN_PANEL outputs, the last filled up with zeros */
+  size_t panel_size;
+  float *bias; /* (n_out), zeros where there is none */
+  int64_t n_in, n_out;
+} limn_linear;
+
+/* Packs the weight, on the team; `bias` may be NULL. MEMORY. Nothing of `weight` is kept. */
+limn_status limn_linear_init(limn_linear *l, const limn_kernels *kernels, limn_format format,
+                             limn_pool *pool, const limn_stored *weight, limn_layout layout,
+                             const limn_stored *bias, limn_error *err);
+void limn_linear_deinit(limn_linear *l);
+/* Bytes of the panels. */
+size_t limn_linear_size(const limn_linear *l);
+
+/* How the products are computed: with float32 throughout, or with rounded activations. */
+typedef enum limn_arithmetic {
+  LIMN_ARITHMETIC_F32,
+  LIMN_ARITHMETIC_BF16, /* weights in bf16 */
+  LIMN_ARITHMETIC_INT8  /* weights in q8 or q4 */
+} limn_arithmetic;
+
+/* Room for n rounded rows of up to n_in numbers: bytes, a multiple of 64; 0 for F32. */
+size_t limn_linear_scratch_size(limn_arithmetic arithmetic, int64_t n, int64_t n_in);
+
+/* What to compute; what is not set is not done. */
+typedef struct limn_linear_call {
+  const float *x; /* (n, n_in) */
+  int64_t n, x_step;
+  float *y; /* (n, n_out), which may not overlap x */
+  int64_t y_step;
+  bool is_activated; /* y = activation(x W + bias) */
+  limn_activation activation;
+  float *add_to; /* add_to (n, n_out) += y, or NULL */
+  int64_t add_step;
+  int64_t first_out, n_out; /* only these outputs, whole panels; 0, 0 for all */
+  limn_arithmetic arithmetic;
+  void *scratch; /* for other arithmetic than F32 */
+} limn_linear_call;
+
+void limn_linear_apply(const limn_linear *l, limn_pool *pool, const limn_linear_call *call);
+
+/* y (n, n_out) = x (n, count) times the rows [first, first + count) of the weight, no bias. */
+void limn_linear_apply_part(const limn_linear *l, limn_pool *pool, int64_t first, int64_t count,
+                            const float *x, int64_t n, int64_t x_step, float *y, int64_t y_step);
+
+#endif
