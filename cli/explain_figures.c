@@ -4,8 +4,8 @@
  * Each page ends with its hook and the command that makes its numbers again.
  */
 #include "explain.h"
+#include "folder.h"
 
-#include <limn/plot.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,10 +14,6 @@
 #define FOOT           30.0
 #define FOOT_SIZE      7.0
 #define LENS_POSITIONS 16
-
-static limn_status no_memory(limn_error *err) {
-  return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-}
 
 /* ---- labels -------------------------------------------------------------------------------------
  */
@@ -61,21 +57,14 @@ static char *command_that_fits(const explanation *e, const cli_section_info *inf
 static limn_status finish_page(const explanation *e, cli_section section, limn_figure *f,
                                double width, double height, const char *folder, const char *name,
                                limn_error *err) {
-  static const char *const endings[] = {"png", "svg"};
   const cli_section_info *info = &cli_sections[section];
   char *command = command_that_fits(e, info, width), line[600];
-  limn_status status = command ? LIMN_OK : no_memory(err);
+  limn_status status = command ? LIMN_OK : cli_no_memory(err);
   snprintf(line, sizeof line, "hooks: %s", info->hooks);
   limn_figure_text(f, MARGIN, height - MARGIN - 10, FOOT_SIZE, LIMN_ALIGN_LEFT, line);
   if (command) limn_figure_text(f, MARGIN, height - MARGIN, FOOT_SIZE, LIMN_ALIGN_LEFT, command);
   limn_free(command);
-  for (int i = 0; status == LIMN_OK && i < 2; i++) {
-    size_t size = strlen(folder) + strlen(name) + 8;
-    char *path = limn_alloc(size);
-    if (path) snprintf(path, size, "%s/%s.%s", folder, name, endings[i]);
-    status = path ? limn_figure_write(f, path, err) : no_memory(err);
-    limn_free(path);
-  }
+  if (status == LIMN_OK) status = cli_write_figure(f, folder, name, err);
   limn_figure_free(f);
   return status;
 }
@@ -108,7 +97,7 @@ static limn_status draw_next(const explanation *e, const char *folder, limn_erro
                       .unit = " %"};
   limn_status status = labels && labels[n - 1]
                            ? draw_bars(e, CLI_SECTION_NEXT, &b, folder, "next", err)
-                           : no_memory(err);
+                           : cli_no_memory(err);
   free_labels(labels);
   return status;
 }
@@ -133,7 +122,7 @@ static limn_status draw_attribution(const explanation *e, const char *folder, li
   char **target = token_labels(e, &e->target, 1);
   if (!target || !target[0]) {
     free_labels(target);
-    return no_memory(err);
+    return cli_no_memory(err);
   }
   snprintf(title, sizeof title, "Which parts said %.60s: logit %.3f, sum %.3f", target[0],
            (double)e->logits[e->target], e->sum);
@@ -220,7 +209,7 @@ static limn_status draw_layer(const explanation *e, int layer, char **labels, co
 
 static limn_status draw_attention(const explanation *e, const char *folder, limn_error *err) {
   char **labels = token_labels(e, e->ids, (size_t)e->n);
-  limn_status status = labels && labels[e->n - 1] ? draw_wall(e, folder, err) : no_memory(err);
+  limn_status status = labels && labels[e->n - 1] ? draw_wall(e, folder, err) : cli_no_memory(err);
   for (int layer = 0; status == LIMN_OK && layer < e->config->n_layer; layer++)
     status = draw_layer(e, layer, labels, folder, err);
   free_labels(labels);
@@ -240,7 +229,7 @@ typedef struct lens_grid {
 static limn_status fill_grid(const explanation *e, lens_grid *g, limn_error *err) {
   size_t vocab_size = (size_t)e->config->vocab_size;
   float *logits = limn_alloc_zeroed((size_t)e->n_depths, vocab_size * sizeof *logits);
-  limn_status status = logits ? LIMN_OK : no_memory(err);
+  limn_status status = logits ? LIMN_OK : cli_no_memory(err);
   for (int i = 0; status == LIMN_OK && i < g->n; i++) {
     status = limn_lens_logits(e->lens, e->m->pool, g->first + i, logits, err);
     for (int depth = 0; status == LIMN_OK && depth < e->n_depths; depth++) {
@@ -261,7 +250,7 @@ static limn_status draw_grid(const explanation *e, const lens_grid *g, char **ce
   char(*names)[32] = calloc((size_t)e->n_depths, sizeof *names);
   const char **rows = calloc((size_t)e->n_depths, sizeof *rows);
   limn_figure *f = NULL;
-  limn_status status = names && rows ? limn_figure_new(width, height, &f, err) : no_memory(err);
+  limn_status status = names && rows ? limn_figure_new(width, height, &f, err) : cli_no_memory(err);
   if (status == LIMN_OK) {
     for (int depth = 0; depth < e->n_depths; depth++)
       rows[depth] = explain_depth_name(depth, names[depth]);
@@ -289,12 +278,12 @@ static limn_status draw_lens(const explanation *e, const char *folder, limn_erro
   g.first = e->n - g.n;
   g.shares = limn_alloc_zeroed(n, sizeof *g.shares);
   g.ids = limn_alloc_zeroed(n, sizeof *g.ids);
-  limn_status status = g.shares && g.ids ? fill_grid(e, &g, err) : no_memory(err);
+  limn_status status = g.shares && g.ids ? fill_grid(e, &g, err) : cli_no_memory(err);
   if (status == LIMN_OK) {
     char **cells = token_labels(e, g.ids, n);
     char **tokens = token_labels(e, e->ids + g.first, (size_t)g.n);
     bool is_whole = cells && tokens && cells[n - 1] && tokens[g.n - 1];
-    status = is_whole ? draw_grid(e, &g, cells, tokens, folder, err) : no_memory(err);
+    status = is_whole ? draw_grid(e, &g, cells, tokens, folder, err) : cli_no_memory(err);
     free_labels(cells);
     free_labels(tokens);
   }

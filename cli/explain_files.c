@@ -2,11 +2,10 @@
  * explain_files.c - the numbers of limn explain: as JSON, and as a folder with the activations.
  */
 #include "explain.h"
+#include "folder.h"
 
-#include <errno.h>
 #include <math.h>
 #include <string.h>
-#include <sys/stat.h>
 
 /* ---- JSON ---------------------------------------------------------------------------------------
  */
@@ -187,33 +186,12 @@ void explain_write_json(const explanation *e, limn_json *j) {
 /* ---- the folder ---------------------------------------------------------------------------------
  */
 
-static char *path_in(const char *folder, const char *name) {
-  size_t n = strlen(folder) + strlen(name) + 2;
-  char *path = limn_alloc(n);
-  if (path) snprintf(path, n, "%s/%s", folder, name);
-  return path;
-}
-
-static limn_status make_folder(const char *folder, limn_error *err) {
-  struct stat info;
-  if (mkdir(folder, 0777) == 0) return LIMN_OK;
-  int reason = errno;
-  if (reason == EEXIST && stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) return LIMN_OK;
-  return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot make folder \"%s\": %s", folder,
-                        strerror(reason));
+static void write_json(const void *user, limn_json *j) {
+  explain_write_json(user, j);
 }
 
 static limn_status write_json_file(const explanation *e, const char *path, limn_error *err) {
-  limn_output *out;
-  limn_json j;
-  limn_status status = limn_output_open(path, &out, err);
-  if (status != LIMN_OK) return status;
-  limn_json_init(&j, limn_write_to_output, out, true, err);
-  explain_write_json(e, &j);
-  status = limn_json_end(&j);
-  if (status == LIMN_OK) return limn_output_commit(out, err);
-  limn_output_discard(out);
-  return status;
+  return cli_write_json(path, write_json, e, err);
 }
 
 static limn_status add_patterns(const explanation *e, limn_safetensors_writer *w, limn_error *err) {
@@ -330,10 +308,10 @@ limn_status explain_write_folder(const explanation *e, const char *folder, limn_
   static limn_status (*const writers[])(const explanation *, const char *, limn_error *) = {
       write_json_file, write_tensors, write_page};
   static const char *const names[] = {"explain.json", "activations.safetensors", "README.md"};
-  limn_status status = make_folder(folder, err);
+  limn_status status = cli_make_folder(folder, err);
   for (int i = 0; status == LIMN_OK && i < 3; i++) {
-    char *path = path_in(folder, names[i]);
-    if (!path) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+    char *path = cli_path_in(folder, names[i]);
+    if (!path) return cli_no_memory(err);
     status = writers[i](e, path, err);
     limn_free(path);
   }

@@ -1,0 +1,56 @@
+/*
+ * folder.c - what the commands that write a folder share.
+ */
+#include "folder.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+limn_status cli_no_memory(limn_error *err) {
+  return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+}
+
+char *cli_path_in(const char *folder, const char *name) {
+  size_t n = strlen(folder) + strlen(name) + 2;
+  char *path = limn_alloc(n);
+  if (path) snprintf(path, n, "%s/%s", folder, name);
+  return path;
+}
+
+limn_status cli_make_folder(const char *folder, limn_error *err) {
+  struct stat info;
+  if (mkdir(folder, 0777) == 0) return LIMN_OK;
+  int reason = errno;
+  if (reason == EEXIST && stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) return LIMN_OK;
+  return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot make folder \"%s\": %s", folder,
+                        strerror(reason));
+}
+
+limn_status cli_write_json(const char *path, void (*write)(const void *user, limn_json *j),
+                           const void *user, limn_error *err) {
+  limn_output *out;
+  limn_json j;
+  limn_status status = limn_output_open(path, &out, err);
+  if (status != LIMN_OK) return status;
+  limn_json_init(&j, limn_write_to_output, out, true, err);
+  write(user, &j);
+  status = limn_json_end(&j);
+  if (status == LIMN_OK) return limn_output_commit(out, err);
+  limn_output_discard(out);
+  return status;
+}
+
+limn_status cli_write_figure(const limn_figure *f, const char *folder, const char *name,
+                             limn_error *err) {
+  static const char *const endings[] = {"png", "svg"};
+  limn_status status = LIMN_OK;
+  for (int i = 0; status == LIMN_OK && i < 2; i++) {
+    char file[128];
+    snprintf(file, sizeof file, "%s.%s", name, endings[i]);
+    char *path = cli_path_in(folder, file);
+    status = path ? limn_figure_write(f, path, err) : cli_no_memory(err);
+    limn_free(path);
+  }
+  return status;
+}
