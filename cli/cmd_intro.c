@@ -41,7 +41,7 @@ static intro_record *add_record(introduction *in, intro_kind kind, int line, con
     in->capacity = capacity;
   }
   intro_record *r = &in->records[in->n];
-  *r = (intro_record){.kind = kind, .section = in->section, .line = line, .order = in->n};
+  *r = (intro_record){.kind = kind, .section = in->section, .line = line};
   in->n++;
   r->name = strdup(name);
   r->text = strdup(text);

@@ -27,9 +27,8 @@ typedef enum intro_kind { INTRO_VALUE, INTRO_TEXT, INTRO_PICTURE } intro_kind;
 typedef struct intro_record {
   intro_kind kind;
   int section, line;
-  size_t order; /* of time */
-  char *name;   /* of a value, or of a picture's files */
-  char *text;   /* a sentence, a value's note, a picture's caption */
+  char *name; /* of a value, or of a picture's files */
+  char *text; /* a sentence, a value's note, a picture's caption */
   lesson_value value;
   char *svg;
   size_t n_svg;

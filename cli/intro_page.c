@@ -107,20 +107,10 @@ static void put_picture(FILE *to, const intro_record *r) {
 /* ---- outputs, in their places -------------------------------------------------------------------
  */
 
-/* The records in the order of the page, and which is next. */
 typedef struct outputs {
-  const intro_record **records;
-  size_t n, next;
-  int section;
+  const introduction *in;
+  int section, line; /* up to which the page has them */
 } outputs;
-
-/* A lesson's functions stand above their use: by lines of the file, then in the order of time. */
-static int by_place(const void *a, const void *b) {
-  const intro_record *x = *(const intro_record *const *)a, *y = *(const intro_record *const *)b;
-  if (x->section != y->section) return x->section < y->section ? -1 : 1;
-  if (x->line != y->line) return x->line < y->line ? -1 : 1;
-  return x->order < y->order ? -1 : x->order > y->order;
-}
 
 /* Parameters, and pictures, that follow each other stand together. */
 static void put_group_edge(FILE *to, const intro_record *from, const intro_record *r) {
@@ -151,9 +141,9 @@ static void put_record(FILE *to, const intro_record *r) {
 static void put_outputs(FILE *to, void *user, int line) {
   outputs *o = user;
   const intro_record *before = NULL;
-  for (; o->next < o->n; o->next++) {
-    const intro_record *r = o->records[o->next];
-    if (r->section != o->section || r->line > line) break;
+  for (size_t i = 0; i < o->in->n; i++) {
+    const intro_record *r = &o->in->records[i];
+    if (r->section != o->section || r->line <= o->line || r->line > line) continue;
     if (!before) fputs("<div class=\"output\">\n", to);
     put_group_edge(to, before, r);
     put_record(to, r);
@@ -161,6 +151,7 @@ static void put_outputs(FILE *to, void *user, int line) {
   }
   put_group_edge(to, before, NULL);
   if (before) fputs("</div>\n", to);
+  o->line = line;
 }
 
 /* ---- the page -----------------------------------------------------------------------------------
@@ -182,7 +173,8 @@ static void put_head(FILE *to, const introduction *in) {
         "<p class=\"lead\">The steps by which a language model gets from a text to the next token, "
         "each as a short piece of C, with every number that it computed and its picture.</p>\n"
         "<p>The code on this page is what ran: one small program for each section, over the "
-        "public headers of limn. Numbers, parameters and random draws are those of PyTorch for the "
+        "public headers of limn (left out are the two lines that make it one). Numbers, parameters "
+        "and random draws are those of PyTorch for the "
         "same seed, so each step can be laid beside the same lines of Python. Where the Python "
         "notebook that these sections follow goes wrong, or does what one would not expect, a "
         "<b>Surprise</b> says so.</p>\n",
@@ -199,38 +191,33 @@ static void put_head(FILE *to, const introduction *in) {
   fputs("</ul></nav>\n</header>\n<main>\n", to);
 }
 
-static void put_section(FILE *to, outputs *o, int section) {
+static void put_section(FILE *to, const introduction *in, int section) {
   const intro_lesson *l = &intro_lessons[section];
-  o->section = section;
+  outputs o = {.in = in, .section = section};
   fprintf(to, "<section id=\"section-%d\">\n<h2>", section);
   put_title(to, section);
   fputs("</h2>\n", to);
-  intro_put_source(to, l->source, put_outputs, o);
+  intro_put_source(to, l->source, put_outputs, &o);
   fprintf(to,
           "<p class=\"made\">lessons/%s &middot; <code>limn intro --section %d</code></p>\n"
           "</section>\n",
           l->file, section);
 }
 
-static void put_page(FILE *to, const introduction *in, outputs *o) {
-  for (size_t i = 0; i < in->n; i++)
-    o->records[i] = &in->records[i];
-  qsort(o->records, o->n, sizeof *o->records, by_place);
+static void put_page(FILE *to, const introduction *in) {
   put_head(to, in);
   for (int i = in->first; i <= in->last; i++)
-    put_section(to, o, i);
+    put_section(to, in, i);
   fputs("</main>\n</html>\n", to);
 }
 
 limn_status intro_write_page(const introduction *in, const char *path, limn_error *err) {
   char *page = NULL;
   size_t n = 0;
-  outputs o = {.records = calloc(in->n + 1, sizeof *o.records), .n = in->n};
-  FILE *to = o.records ? open_memstream(&page, &n) : NULL;
-  if (to) put_page(to, in, &o);
+  FILE *to = open_memstream(&page, &n);
+  if (to) put_page(to, in);
   bool is_whole = to && fclose(to) == 0;
   limn_status status = is_whole ? limn_file_write(path, page, n, err) : cli_no_memory(err);
   free(page);
-  free(o.records);
   return status;
 }

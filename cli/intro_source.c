@@ -54,8 +54,7 @@ static const char *class_of_name(const char *name, size_t n) {
       "extern",  "float",    "for",    "if",     "int",    "return", "sizeof",
       "bool",    "static",   "struct", "switch", "void",   "size_t", "int32_t",
       "int64_t", "uint64_t", "while",  "true",   "false",  "NULL",   NULL};
-  static const char *const shows[] = {"SHOW", "SHOW_NUMBER", "PARAM", "ASIDE",
-                                      "SAY",  "LESSON",      NULL};
+  static const char *const shows[] = {"SHOW", "SHOW_NUMBER", "PARAM", "ASIDE", "SAY", NULL};
   if (is_word(name, n, keywords)) return "k";
   if (is_word(name, n, shows)) return "m";
   return n > 5 && memcmp(name, "limn_", 5) == 0 ? "l" : NULL;
@@ -204,6 +203,12 @@ static const char *put_comment(FILE *to, const char *at, int *line, bool is_lead
 /* ---- a file -------------------------------------------------------------------------------------
  */
 
+/* The lines that make a program of a lesson say nothing to a reader. */
+static bool is_left_out(const char *line) {
+  static const char first[] = "#include \"lesson.h\"", last[] = "LESSON(";
+  return strncmp(line, first, sizeof first - 1) == 0 || strncmp(line, last, sizeof last - 1) == 0;
+}
+
 static bool opens_comment(const char *line, const char *end) {
   while (line < end && *line == ' ')
     line++;
@@ -216,7 +221,8 @@ void intro_put_source(FILE *to, const char *source, intro_outputs_fn put_outputs
   int line = 0, n_empty = 0;
   for (const char *at = source; *at;) {
     const char *end = line_end(at);
-    bool is_text = !s.is_in_comment && opens_comment(at, end), is_empty = at == end;
+    bool is_text = !s.is_in_comment && opens_comment(at, end),
+         is_empty = at == end || is_left_out(at);
     line++;
     if (is_text && is_open) fputs("</code></pre>\n", to);
     if (is_text && is_open) put_outputs(to, user, line);

@@ -21,41 +21,37 @@ static void softmax(const float *x, int n, float most, float *out) {
     out[i] /= sum;
 }
 
-static limn_status draw_bars(board *b, const float *probs) {
-  static const char *const labels[] = {"token 0", "token 1", "token 2"};
-  const double values[] = {(double)probs[0], (double)probs[1], (double)probs[2]};
-  limn_figure *f;
-  if (!b->draw) return LIMN_OK;
-  limn_status status = limn_figure_new(360, 130, &f, &b->err);
-  if (status != LIMN_OK) return status;
-  limn_bar_chart bars = {
-      .values = values, .labels = labels, .n = 3, .title = "softmax of 2, 1, 0.5", .decimals = 3};
-  limn_figure_bars(f, (limn_area){14, 8, 332, 114}, &bars);
-  status = b->draw(b, __LINE__, "1-softmax", "The three probabilities.", f);
-  limn_figure_free(f);
-  return status;
-}
-
-static limn_status language_model(board *b) {
-  /*
-   * Three tokens, and scores as a model might give them.
-   */
-  float logits[] = {2.0f, 1.0f, 0.5f}, probs[3];
+static void three_tokens(board *b, float *probs) {
+  float logits[] = {2.0f, 1.0f, 0.5f};
   softmax(logits, 3, logits[0], probs);
   SHOW(b, "1.logits", "scores of three tokens", logits, 3);
   SHOW(b, "1.probs", "their softmax", probs, 3);
   SAY(b, "They sum to %g. The likeliest is token %d.", (double)(probs[0] + probs[1] + probs[2]),
       (int)limn_nn_argmax(probs, 3));
+}
 
-  /*
-   * Surprise: the notebook's helper takes off `logits.max()`, the largest score of the whole
-   * tensor, not of each row. With one row that is the same. With two rows of different size the
-   * smaller one is lost: exp(-200) is 0 in float32, and 0 / 0 is no number. The largest of each row
-   * is right, and what `F.softmax` and `limn_nn_softmax` take.
-   *
-   * Another small one: where two scores are equal, the largest is not one token but two.
-   * `limn_nn_argmax` gives the first of them; PyTorch leaves open which.
-   */
+static limn_status draw_bars(board *b, const float *probs) {
+  static const char *const labels[] = {"token 0", "token 1", "token 2"};
+  const double values[] = {(double)probs[0], (double)probs[1], (double)probs[2]};
+  limn_figure *f;
+  if (!b->draw) return LIMN_OK;
+  limn_status status = limn_figure_new(310, 130, &f, &b->err);
+  if (status != LIMN_OK) return status;
+  limn_bar_chart bars = {
+      .values = values, .labels = labels, .n = 3, .title = "Softmax of 2, 1, 0.5", .decimals = 3};
+  limn_figure_bars(f, (limn_area){14, 8, 282, 114}, &bars);
+  status = b->draw(b, __LINE__, "1-softmax", "The three probabilities.", f);
+  limn_figure_free(f);
+  return status;
+}
+
+/*
+ * Surprise: the notebook's helper takes off `logits.max()`, the largest score of the whole tensor,
+ * not of each row. With one row that is the same. With two rows of different size the smaller one
+ * is lost: exp(-200) is 0 in float32, and 0 / 0 is no number. The largest of each row is right, and
+ * what `F.softmax` and `limn_nn_softmax` take.
+ */
+static void two_rows(board *b) {
   float rows[] = {2, 1, 0.5f, 202, 201, 200.5f}, out[6];
   for (int i = 0; i < 2; i++)
     softmax(rows + 3 * i, 3, 202, out + 3 * i);
@@ -64,9 +60,23 @@ static limn_status language_model(board *b) {
   to.data = out;
   limn_nn_softmax(&from, 1, &to);
   ASIDE(b, "two rows", "less the largest of each row", out, 2, 3);
+}
+
+/*
+ * Surprise: where two scores are equal and largest, there is no one likeliest token. `argmax` names
+ * one of them all the same: `limn_nn_argmax` the first, while PyTorch leaves open which.
+ */
+static void equal_scores(board *b) {
   float equal[] = {1, 3, 3};
   SAY(b, "Of the scores 1, 3, 3 the largest is at place %d, the first of equals.",
       (int)limn_nn_argmax(equal, 3));
+}
+
+static limn_status language_model(board *b) {
+  float probs[3];
+  three_tokens(b, probs);
+  two_rows(b);
+  equal_scores(b);
   return draw_bars(b, probs);
 }
 

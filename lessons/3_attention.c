@@ -19,7 +19,8 @@ static limn_tensor matrix(float *data, int64_t rows, int64_t columns) {
  * sqrt(d) so that wider vectors do not mean larger scores. Softmax makes weights of one query's
  * scores, and the result is the mean of all values by those weights.
  *
- *   A = softmax(Q K^T / sqrt(d))        Z = A V
+ *   A = softmax(Q K^T / sqrt(d))
+ *   Z = A V
  *
  * Everything here is drawn from [0, 1), so no product is ever negative and the scores are large:
  * nearly all weight falls on one key. Trained matrices have both signs.
@@ -46,7 +47,7 @@ static limn_status by_hand(board *b, limn_random *r) {
   PARAM(b, "3.W_K", W[1], D, D);
   PARAM(b, "3.W_V", W[2], D, D);
   SHOW(b, "3.A", "attention weights: row i is what position i takes from each", A, T, T);
-  SHOW(b, "3.Z", "what every position has gathered", Z, T, D);
+  SHOW(b, "3.Z", "what each has gathered", Z, T, D);
   return lesson_draw_weights(b, __LINE__, "3-attention", "Attention by hand",
                              "Each row is a query and sums to 1.", A, T, 0, 1);
 }
@@ -81,7 +82,7 @@ static limn_status multi_head(board *b, limn_random *r, float *out) {
   if (status == LIMN_OK) {
     lesson_show_attention(b, __LINE__, "3.mha.param", &mha);
     SHOW(b, "3.mha.X", "a batch of one text", X, 1, T, D);
-    SHOW(b, "3.mha.out", "", out, 1, T, D);
+    SHOW(b, "3.mha.out", "what every position has gathered", out, 1, T, D);
     SHOW(b, "3.mha.weights", "the mean of both heads", weights, 1, T, T);
     SHOW(b, "3.mha.weights_per_head", "and each of them", per_head, 1, HEADS, T, T);
     call.is_causal = true;
@@ -90,6 +91,23 @@ static limn_status multi_head(board *b, limn_random *r, float *out) {
     ASIDE(b, "causal", "the mean again, with a causal mask", weights, 1, T, T);
   }
   limn_nn_attention_deinit(&mha);
+  return status;
+}
+
+/*
+ * The feed-forward network is the same for every position: a linear map to more numbers, a function
+ * that bends (without one, two linear maps are only one), and a map back.
+ */
+static limn_status feed_forward(board *b, limn_random *r, const float *x) {
+  float out[T * D];
+  limn_nn_feed_forward ffn = {0};
+  limn_status status = limn_nn_feed_forward_init(&ffn, D, D_FF, LIMN_ACTIVATION_RELU, r, &b->err);
+  if (status == LIMN_OK) status = limn_nn_feed_forward_apply(&ffn, x, T, out, &b->err);
+  if (status == LIMN_OK) {
+    lesson_show_feed_forward(b, __LINE__, "3.ffn.param", &ffn);
+    SHOW(b, "3.ffn.out", "of what attention gave", out, 1, T, D);
+  }
+  limn_nn_feed_forward_deinit(&ffn);
   return status;
 }
 
@@ -106,12 +124,12 @@ static limn_status activations(board *b) {
   double places[N];
   for (int i = 0; i < 2; i++)
     limn_nn_activate(i ? LIMN_ACTIVATION_GELU_ERF : LIMN_ACTIVATION_RELU, x, 7, at_x[i]);
-  ASIDE(b, "x", "", x, 7);
-  ASIDE(b, "ReLU and GELU", "of each x", at_x[0], 2, 7);
+  ASIDE(b, "x", "some numbers", x, 7);
+  ASIDE(b, "ReLU and GELU", "of them", at_x[0], 2, 7);
 
   limn_figure *f;
   if (!b->draw) return LIMN_OK;
-  limn_status status = limn_figure_new(400, 220, &f, &b->err);
+  limn_status status = limn_figure_new(380, 220, &f, &b->err);
   if (status != LIMN_OK) return status;
   for (int i = 0; i < N; i++)
     line[i] = (float)(places[i] = (i - N / 2) / 10.0);
@@ -119,27 +137,9 @@ static limn_status activations(board *b) {
     limn_nn_activate(i ? LIMN_ACTIVATION_GELU_ERF : LIMN_ACTIVATION_RELU, line, N, y[i]);
   limn_line_chart chart = {
       .x = places, .y = matrix(y[0], 2, N), .legends = names, .title = "Two activations"};
-  limn_figure_lines(f, (limn_area){8, 8, 384, 204}, &chart);
+  limn_figure_lines(f, (limn_area){2, 8, 370, 204}, &chart);
   status = b->draw(b, __LINE__, "3-activations", "ReLU has a corner, GELU has none.", f);
   limn_figure_free(f);
-  return status;
-}
-
-/*
- * The feed-forward network is the same for every position: a linear map to more numbers, a function
- * that bends (without one, two linear maps are only one), and a map back.
- */
-static limn_status feed_forward(board *b, limn_random *r, const float *x) {
-  float out[T * D];
-  limn_nn_feed_forward ffn = {0};
-  limn_status status = limn_nn_feed_forward_init(&ffn, D, D_FF, LIMN_ACTIVATION_RELU, r, &b->err);
-  if (status == LIMN_OK) status = limn_nn_feed_forward_apply(&ffn, x, T, out, &b->err);
-  if (status == LIMN_OK) {
-    lesson_show_feed_forward(b, __LINE__, "3.ffn.param", &ffn);
-    SHOW(b, "3.ffn.out", "of what attention gave", out, 1, T, D);
-    status = activations(b);
-  }
-  limn_nn_feed_forward_deinit(&ffn);
   return status;
 }
 
@@ -157,7 +157,7 @@ static limn_status attention(board *b) {
   if (status == LIMN_OK) status = by_hand(b, &r);
   if (status == LIMN_OK) status = multi_head(b, &r, out);
   if (status == LIMN_OK) status = feed_forward(b, &r, out);
-  return status;
+  return status == LIMN_OK ? activations(b) : status;
 }
 
 LESSON(3, "3. Attention and feed-forward", attention)

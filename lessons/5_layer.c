@@ -10,6 +10,9 @@
 
 enum { T = 5, D = LESSON_D, HEADS = LESSON_HEADS, D_FF = LESSON_D_FF };
 
+/*
+ * What a layer norm has just left has mean 0 and variance 1. We will look whether it has.
+ */
 static void tell_mean_and_variance(board *b, int line, const char *what, const float *x) {
   double mean = 0, variance = 0;
   for (int i = 0; i < D; i++)
@@ -21,45 +24,23 @@ static void tell_mean_and_variance(board *b, int line, const char *what, const f
 }
 
 /*
- * Surprise: the notebook draws the first of these pictures and calls it "head 0". It shows the mean
- * of both heads. Here all three are, under their own names and on one scale. With random parameters
- * every position looks everywhere about equally, 1/5 each; training makes the difference.
- */
-static limn_status draw_heads(board *b, float *weights, float *per_head) {
-  float low = 1, high = 0;
-  for (int i = 0; i < HEADS * T * T; i++) {
-    low = fminf(low, per_head[i]);
-    high = fmaxf(high, per_head[i]);
-  }
-  limn_status status = lesson_draw_weights(b, __LINE__, "5-attention-mean", "Mean of both heads",
-                                           "What the notebook shows, and calls head 0.", weights, T,
-                                           (double)low, (double)high);
-  for (int head = 0; status == LIMN_OK && head < HEADS; head++) {
-    char file[32], title[32];
-    snprintf(file, sizeof file, "5-attention-head-%d", head);
-    snprintf(title, sizeof title, "Head %d", head);
-    status = lesson_draw_weights(b, __LINE__, file, title, head ? "Head 1." : "What head 0 does.",
-                                 per_head + head * T * T, T, (double)low, (double)high);
-  }
-  return status;
-}
-
-/*
  * The generator starts over here, as in the notebook: first the input is drawn, then the layer's
  * parameters. The notebook's layer norms the sums, "post-norm", as the first transformer did:
  *
- *   x = norm1(x + attention(x))        x = norm2(x + feed_forward(x))
+ *   x = norm1(x + attention(x))
+ *   x = norm2(x + feed_forward(x))
  *
  * GPT-2 and nearly all since are "pre-norm": what a step reads is normed, and the sum is left
  * alone.
  *
- *   x = x + attention(norm1(x))        x = x + feed_forward(norm2(x))
+ *   x = x + attention(norm1(x))
+ *   x = x + feed_forward(norm2(x))
  *
  * Then an unbroken path of sums leads from the embedding to the end, and deep stacks are easier to
  * train (Xiong et al. 2020); a last norm follows at the very end. The same parameters, both ways:
  */
-static limn_status one_layer(board *b) {
-  float X[T * D], out[T * D], weights[T * T], per_head[HEADS * T * T];
+static limn_status one_layer(board *b, float *weights, float *per_head) {
+  float X[T * D], out[T * D];
   limn_nn_layer layer = {0};
   limn_random r;
   limn_random_seed(&r, b->seed);
@@ -85,7 +66,38 @@ static limn_status one_layer(board *b) {
     SHOW(b, "5.attn_per_head", "and each of them", per_head, 1, HEADS, T, T);
   }
   limn_nn_layer_deinit(&layer);
+  return status;
+}
+
+/*
+ * Surprise: the notebook draws the first of these pictures and calls it "head 0". It shows the mean
+ * of both heads. Here all three are, under their own names and on one scale. With random parameters
+ * every position looks everywhere about equally, 1/5 each; training makes the difference.
+ */
+static limn_status draw_heads(board *b, float *weights, float *per_head) {
+  float low = 1, high = 0;
+  for (int i = 0; i < HEADS * T * T; i++) {
+    low = fminf(low, per_head[i]);
+    high = fmaxf(high, per_head[i]);
+  }
+  limn_status status = lesson_draw_weights(b, __LINE__, "5-attention-mean", "Mean of both heads",
+                                           "What the notebook shows, and calls head 0.", weights, T,
+                                           (double)low, (double)high);
+  for (int head = 0; status == LIMN_OK && head < HEADS; head++) {
+    char file[32], title[32];
+    snprintf(file, sizeof file, "5-attention-head-%d", head);
+    snprintf(title, sizeof title, "Head %d", head);
+    status = lesson_draw_weights(b, __LINE__, file, title,
+                                 head ? "And the other one." : "The head that the notebook means.",
+                                 per_head + head * T * T, T, (double)low, (double)high);
+  }
+  return status;
+}
+
+static limn_status layer_and_heads(board *b) {
+  float weights[T * T], per_head[HEADS * T * T];
+  limn_status status = one_layer(b, weights, per_head);
   return status == LIMN_OK ? draw_heads(b, weights, per_head) : status;
 }
 
-LESSON(5, "5. One transformer layer", one_layer)
+LESSON(5, "5. One transformer layer", layer_and_heads)

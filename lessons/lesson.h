@@ -125,7 +125,7 @@ static inline limn_status lesson_draw_weights(board *b, int line, const char *fi
   static const char *const numbers[] = {"0", "1", "2", "3", "4", "5", "6", "7"};
   limn_figure *f;
   if (!b->draw) return LIMN_OK;
-  limn_status status = limn_figure_new(360, 300, &f, &b->err);
+  limn_status status = limn_figure_new(310, 265, &f, &b->err);
   if (status != LIMN_OK) return status;
   limn_heat_map map = {.values = limn_tensor_view(weights, 2, (int64_t[]){n, n}),
                        .low = low,
@@ -135,7 +135,7 @@ static inline limn_status lesson_draw_weights(board *b, int line, const char *fi
                        .column_title = "key position",
                        .row_labels = n <= 8 ? numbers : NULL,
                        .column_labels = n <= 8 ? numbers : NULL};
-  limn_figure_heat_map(f, (limn_area){14, 12, 336, 276}, &map);
+  limn_figure_heat_map(f, (limn_area){10, 10, 292, 246}, &map);
   status = b->draw(b, line, file, says, f);
   limn_figure_free(f);
   return status;

@@ -88,7 +88,14 @@ static double tick_step(double range) {
   return power * (ratio < 1.5 ? 1 : ratio < 3.5 ? 2 : ratio < 7.5 ? 5 : 10);
 }
 
-static axes find_axes(limn_area area, const limn_line_chart *l) {
+static double longest_legend(limn_figure *f, const limn_line_chart *l) {
+  double longest = 0;
+  for (int64_t line = 0; l->legends && line < l->y.shape[0]; line++)
+    longest = fmax(longest, limn_plot_text_width(f, LABEL_SIZE, l->legends[line]));
+  return longest;
+}
+
+static axes find_axes(limn_figure *f, limn_area area, const limn_line_chart *l) {
   int64_t n_lines = l->y.shape[0], n = l->y.shape[1];
   axes a = {.x_low = x_of(l, 0), .x_high = x_of(l, n - 1), .y_low = INFINITY, .y_high = -INFINITY};
   for (int64_t line = 0; line < n_lines; line++) {
@@ -103,7 +110,7 @@ static axes find_axes(limn_area area, const limn_line_chart *l) {
   if (a.y_high == a.y_low) a.y_high = a.y_low + 1;
   if (a.x_high <= a.x_low) a.x_high = a.x_low + 1;
   double margin = 0.04 * (a.y_high - a.y_low), above = l->title ? TITLE_SIZE + 10 : 4;
-  double right = l->legends ? 110 : 10;
+  double right = l->legends ? fmin(longest_legend(f, l) + 32, area.width / 2) : 10;
   a.y_low -= margin;
   a.y_high += margin;
   a.area = (limn_area){area.x + 48, area.y + above, area.width - 48 - right,
@@ -119,7 +126,7 @@ static double page_y(const axes *a, double y) {
   return a->area.y + (a->y_high - y) / (a->y_high - a->y_low) * a->area.height;
 }
 
-static void draw_axes(limn_figure *f, const axes *a) {
+static void draw_axes(limn_figure *f, const axes *a, bool is_counted) {
   char number[32];
   double step = tick_step(a->y_high - a->y_low), bottom = a->area.y + a->area.height;
   for (double y = ceil(a->y_low / step) * step; y <= a->y_high; y += step) {
@@ -130,6 +137,7 @@ static void draw_axes(limn_figure *f, const axes *a) {
     limn_figure_text(f, a->area.x - 5, page_y(a, y) + 3, LABEL_SIZE, LIMN_ALIGN_RIGHT, number);
   }
   step = tick_step(a->x_high - a->x_low);
+  if (is_counted && step < 1) step = 1;
   for (double x = ceil(a->x_low / step) * step; x <= a->x_high; x += step) {
     snprintf(number, sizeof number, "%.4g", fabs(x) < step / 1e6 ? 0 : x);
     limn_plot_set_color(f, faint);
@@ -167,8 +175,8 @@ static limn_color line_color(int64_t line) {
 
 void limn_figure_lines(limn_figure *f, limn_area area, const limn_line_chart *l) {
   if (l->y.rank != 2 || l->y.shape[0] < 1 || l->y.shape[1] < 1) return;
-  axes a = find_axes(area, l);
-  draw_axes(f, &a);
+  axes a = find_axes(f, area, l);
+  draw_axes(f, &a, !l->x);
   for (int64_t line = 0; line < l->y.shape[0]; line++) {
     double top = a.area.y + 8 + (double)line * (LABEL_SIZE + 5), x = a.area.x + a.area.width + 10;
     limn_plot_set_color(f, line_color(line));

@@ -16,6 +16,7 @@ typedef struct layout {
   const limn_heat_map *m;
   int64_t rows, columns;
   double x, y, width, height; /* of all cells */
+  bool is_turned;             /* column labels, where they are wider than a column */
   double low, high;
 } layout;
 
@@ -60,15 +61,17 @@ static double longest_label(limn_figure *f, const char *const *labels, int64_t n
 static void find_place(limn_figure *f, limn_area area, layout *l) {
   const limn_heat_map *m = l->m;
   double left = longest_label(f, m->row_labels, l->rows) + (m->row_labels ? 6 : 0);
-  double below = longest_label(f, m->column_labels, l->columns) + (m->column_labels ? 6 : 0);
+  double label = longest_label(f, m->column_labels, l->columns);
   double above = m->title ? TITLE_SIZE + 8 : 0, right = m->has_no_bar ? 0 : BAR_WIDTH + 50;
   if (m->row_title) left += LABEL_SIZE + 6;
-  if (m->column_title) below += LABEL_SIZE + 6;
   left = fmin(left, area.width / 2);
-  below = fmin(below, area.height / 2);
   l->x = area.x + left;
   l->y = area.y + above;
   l->width = fmax(area.width - left - right, 1);
+  l->is_turned = label + 6 > l->width / (double)l->columns;
+  double below = m->column_labels ? (l->is_turned ? label : LABEL_SIZE) + 6 : 0;
+  if (m->column_title) below += LABEL_SIZE + 6;
+  below = fmin(below, area.height / 2);
   l->height = fmax(area.height - above - below, 1);
 }
 
@@ -82,8 +85,11 @@ static void draw_cell(limn_figure *f, const layout *l, int64_t row, int64_t colu
   limn_color color = color_of(l, row, column);
   double width = l->width / (double)l->columns, height = l->height / (double)l->rows;
   double left = l->x + (double)column * width, top = l->y + (double)row * height;
+  /* A little under the neighbours that are drawn later: programs that show an SVG leave seams. */
+  bool goes_right = column + 1 < l->columns && !is_empty(l->m, row, column + 1);
+  bool goes_down = row + 1 < l->rows;
   limn_plot_set_color(f, color);
-  limn_plot_fill(f, left, top, width, height);
+  limn_plot_fill(f, left, top, width + (goes_right ? 0.4 : 0), height + (goes_down ? 0.4 : 0));
   const char *label = l->m->cell_labels ? l->m->cell_labels[row * l->columns + column] : NULL;
   if (!label) return;
   double light = 0.3 * color.red + 0.6 * color.green + 0.1 * color.blue, size = LABEL_SIZE;
@@ -163,9 +169,15 @@ static void draw_labels(limn_figure *f, const layout *l) {
   for (int64_t i = 0; m->row_labels && i < l->rows; i++)
     limn_plot_text_turned(f, l->x - 4, l->y + ((double)i + 0.5) * height + size * 0.35, size,
                           LIMN_ALIGN_RIGHT, 0, m->row_labels[i]);
-  for (int64_t i = 0; m->column_labels && i < l->columns; i++)
-    limn_plot_text_turned(f, l->x + ((double)i + 0.5) * width + size * 0.35, l->y + l->height + 4,
-                          size, LIMN_ALIGN_RIGHT, -M_PI / 2, m->column_labels[i]);
+  for (int64_t i = 0; m->column_labels && i < l->columns; i++) {
+    double middle = l->x + ((double)i + 0.5) * width, bottom = l->y + l->height + 4;
+    if (l->is_turned)
+      limn_plot_text_turned(f, middle + size * 0.35, bottom, size, LIMN_ALIGN_RIGHT, -M_PI / 2,
+                            m->column_labels[i]);
+    else
+      limn_plot_text_turned(f, middle, bottom + size, size, LIMN_ALIGN_CENTER, 0,
+                            m->column_labels[i]);
+  }
 }
 
 static void draw_titles(limn_figure *f, limn_area area, const layout *l) {
