@@ -174,30 +174,40 @@ static void put_first_line(FILE *to, const char *text, size_t n, bool is_lead) {
   }
 }
 
-/* A comment from the line behind its opening on; returns the line behind its end. */
+static void put_comment_line(FILE *to, const char *text, size_t n, bool is_formula, bool goes_on,
+                             bool is_lead) {
+  if (goes_on)
+    fputc('\n', to);
+  else if (is_formula)
+    fputs("<pre class=\"formula\">", to);
+  if (is_formula)
+    intro_put_escaped(to, text, n);
+  else if (goes_on)
+    put_text(to, text, n);
+  else
+    put_first_line(to, text, n, is_lead);
+}
+
+/* A comment from the line behind its opening on, counting lines; returns what is behind it. */
 static const char *put_comment(FILE *to, const char *at, int *line, bool is_lead) {
   const char *close = "";
-  for (;; at = line_end(at) + 1) {
+  for (bool is_end = false; *at && !is_end; ++*line) {
+    const char *end = line_end(at), *next;
     size_t n;
-    const char *text = comment_text(at, line_end(at), &n);
-    bool is_end = n == 1 && *text == '/', is_formula = n > 1 && *text == ' ';
-    bool goes_on = n && !is_end && strcmp(close, is_formula ? "</pre>\n" : "</p>\n") == 0;
-    ++*line;
+    const char *text = comment_text(at, end, &n);
+    is_end = (n == 1 && *text == '/') || (n > 1 && memcmp(text + n - 2, "*/", 2) == 0);
+    if (is_end) n -= n > 1 ? 2 : 1;
+    bool is_formula = n > 0 && *text == ' ';
+    next = n == 0 ? "" : is_formula ? "</pre>\n" : "</p>\n";
+    bool goes_on = n > 0 && strcmp(next, close) == 0;
     if (!goes_on) fputs(close, to);
-    if (!goes_on) close = is_formula ? "</pre>\n" : n ? "</p>\n" : "";
-    if (is_end || !*line_end(at)) return *line_end(at) ? line_end(at) + 1 : line_end(at);
-    if (goes_on)
-      fputc('\n', to);
-    else if (is_formula)
-      fputs("<pre class=\"formula\">", to);
-    if (is_formula)
-      intro_put_escaped(to, text, n);
-    else if (goes_on)
-      put_text(to, text, n);
-    else if (n)
-      put_first_line(to, text, n, is_lead);
-    is_lead = is_lead && goes_on;
+    if (n) put_comment_line(to, text, n, is_formula, goes_on, is_lead);
+    is_lead = is_lead && n == 0;
+    close = next;
+    at = end + (*end == '\n');
   }
+  fputs(close, to);
+  return at;
 }
 
 /* ---- a file -------------------------------------------------------------------------------------
@@ -215,39 +225,48 @@ static bool opens_comment(const char *line, const char *end) {
   return end - line == 2 && line[0] == '/' && line[1] == '*';
 }
 
+/* A page being written: where it is, and whether a block of code is open. */
+typedef struct walk {
+  FILE *to;
+  code_state code;
+  bool is_open;
+  int line, n_empty; /* lines read; of them empty, not yet written */
+} walk;
+
+static void close_code(walk *w) {
+  if (w->is_open) fputs("</code></pre>\n", w->to);
+  w->is_open = false;
+  w->n_empty = 0;
+}
+
+/* Returns whether a function ended here. */
+static bool add_code(walk *w, const char *line, size_t n) {
+  bool was_inside = w->code.depth > 0;
+  if (!w->is_open)
+    fputs("<pre class=\"code\"><code>", w->to);
+  else if (w->n_empty)
+    fputc('\n', w->to);
+  put_code_line(w->to, &w->code, line, n);
+  w->is_open = true;
+  w->n_empty = 0;
+  return was_inside && w->code.depth == 0;
+}
+
 void intro_put_source(FILE *to, const char *source, intro_outputs_fn put_outputs, void *user) {
-  code_state s = {0};
-  bool is_open = false; /* a block of code */
-  int line = 0, n_empty = 0;
+  walk w = {.to = to};
   for (const char *at = source; *at;) {
-    const char *end = line_end(at);
-    bool is_text = !s.is_in_comment && opens_comment(at, end),
-         is_empty = at == end || is_left_out(at);
-    line++;
-    if (is_text && is_open) fputs("</code></pre>\n", to);
-    if (is_text && is_open) put_outputs(to, user, line);
-    if (is_text) {
-      at = put_comment(to, end + (*end == '\n'), &line, line == 1);
-      is_open = false;
-      n_empty = 0;
-      continue;
-    }
-    if (is_empty) n_empty++;
-    if (!is_empty && !is_open) fputs("<pre class=\"code\"><code>", to);
-    if (!is_empty && is_open && n_empty) fputc('\n', to);
-    if (!is_empty) {
-      bool was_inside = s.depth > 0;
-      put_code_line(to, &s, at, (size_t)(end - at));
-      is_open = true;
-      n_empty = 0;
-      if (was_inside && s.depth == 0) {
-        fputs("</code></pre>\n", to);
-        put_outputs(to, user, line);
-        is_open = false;
-      }
-    }
-    at = end + (*end == '\n');
+    const char *end = line_end(at), *next = end + (*end == '\n');
+    bool is_text = !w.code.is_in_comment && opens_comment(at, end);
+    bool is_end = is_text && w.is_open;
+    w.line++;
+    if (!is_text && (at == end || is_left_out(at)))
+      w.n_empty++;
+    else if (!is_text)
+      is_end = add_code(&w, at, (size_t)(end - at));
+    if (is_end || is_text) close_code(&w);
+    if (is_end) put_outputs(to, user, w.line);
+    at = is_text ? put_comment(to, next, &w.line, w.line == 1) : next;
   }
-  if (is_open) fputs("</code></pre>\n", to);
-  put_outputs(to, user, line);
+  close_code(&w);
+  put_outputs(to, user, w.line);
 }

@@ -149,9 +149,9 @@ static inline void lesson_extent(const lesson_value *v, int64_t *rows, int64_t *
   const limn_tensor *t = &v->values;
   int64_t n = limn_tensor_count(t), width = t->rank ? t->shape[t->rank - 1] : 1;
   bool is_brief = v->kind == LESSON_PARAMETER;
-  int64_t most_rows = is_brief ? 1 : 10, most_columns = is_brief ? 4 : 8;
-  *columns = width < most_columns ? width : most_columns;
-  *rows = n / width < most_rows ? n / width : most_rows;
+  int64_t most = is_brief ? 1 : 10, cut = is_brief ? 3 : 7; /* with "..." in 80 columns */
+  *rows = n / width < most ? n / width : most;
+  *columns = width <= (is_brief ? 3 : 8) ? width : cut;
 }
 
 /* How many decimals its numbers want: none for whole ones, six for small ones. */

@@ -91,13 +91,13 @@ END
   echo "ok: the example of README.md"
 
   n=0
-  for lesson in "$LIMN_SOURCE_DIR"/lessons/[0-9]*.c; do
-    [ -f "$lesson" ] || continue
+  for lesson in "$prefix"/share/doc/limn/lessons/[0-9]*.c; do
     cc -std=c11 $strict "$lesson" $(pkg-config --cflags --libs limn limn-plot) -lm -o "$folder/lesson"
     (cd "$folder" && ./lesson >lesson.out) || fail "$lesson failed"
     [ -s "$folder/lesson.out" ] || fail "$lesson printed nothing"
     n=$((n + 1))
   done
+  [ "$n" = 7 ] || fail "$n lessons are installed, expected 7"
   echo "ok: $n lessons, each with one line of cc"
 }
 
