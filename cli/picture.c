@@ -12,7 +12,7 @@
 
 #define MAX_SIDE    40 /* half of it where panels stand beside each other */
 #define MAX_SCALE   4
-#define MAX_PER_ROW 16 /* panels beside each other; bounds the stack */
+#define MAX_PER_ROW 16 /* panels beside each other */
 
 typedef struct rgb {
   int r, g, b;
@@ -207,7 +207,7 @@ static void print_captions(const cli_wall *w, const cli_panel *panels, const cel
 }
 
 static void print_panel_row(const cli_wall *w, const cli_panel *panels, int n) {
-  cells c[MAX_PER_ROW];
+  static cells c[MAX_PER_ROW]; /* 200 kB: much for a stack */
   int lines = cli_has_blocks() ? (w->side * w->scale + 1) / 2 : w->side;
   for (int i = 0; i < n; i++)
     fill_cells(&panels[i].pattern, w->side, &c[i]);

@@ -16,7 +16,9 @@
 static const unsigned char nothing[1];
 
 static limn_status cannot(limn_error *err, const char *verb, const char *path) {
-  limn_status status = errno == ENOENT || errno == ENOTDIR ? LIMN_ERROR_NOT_FOUND : LIMN_ERROR_IO;
+  limn_status status = errno == ENOENT || errno == ENOTDIR ? LIMN_ERROR_NOT_FOUND
+                       : errno == ENOMEM                   ? LIMN_ERROR_MEMORY
+                                                           : LIMN_ERROR_IO;
   return limn_error_set(err, status, LIMN_NO_OFFSET, "cannot %s \"%s\": %s", verb, path,
                         strerror(errno));
 }

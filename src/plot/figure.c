@@ -196,11 +196,14 @@ limn_status limn_figure_write(const limn_figure *f, const char *path, limn_error
                           "figure \"%s\", expected a name that ends in .png, .svg or .pdf", path);
   limn_status status = limn_output_open(path, &s.out, err);
   if (status != LIMN_OK) return status;
-  cairo_status_t drawn = is_png ? write_png(f, &s) : write_vectors(f, &s, is_svg);
+  cairo_status_t drawn = cairo_status(f->cairo); /* what was drawn so far may be incomplete */
+  if (drawn == CAIRO_STATUS_SUCCESS)
+    drawn = is_png ? write_png(f, &s) : write_vectors(f, &s, is_svg);
   if (drawn == CAIRO_STATUS_SUCCESS && s.status == LIMN_OK) return limn_output_commit(s.out, err);
   limn_output_discard(s.out);
   if (s.status != LIMN_OK) return s.status;
-  return limn_error_set(err, drawn == CAIRO_STATUS_NO_MEMORY ? LIMN_ERROR_MEMORY : LIMN_ERROR_IO,
-                        LIMN_NO_OFFSET, "cannot draw \"%s\": %s", path,
-                        cairo_status_to_string(drawn));
+  /* What libpng complains about, with writing left to limn, is memory. */
+  bool is_memory = drawn == CAIRO_STATUS_NO_MEMORY || drawn == CAIRO_STATUS_PNG_ERROR;
+  return limn_error_set(err, is_memory ? LIMN_ERROR_MEMORY : LIMN_ERROR_IO, LIMN_NO_OFFSET,
+                        "cannot draw \"%s\": %s", path, cairo_status_to_string(drawn));
 }
