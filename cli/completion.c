@@ -31,7 +31,7 @@ static void put_bash_command(FILE *to, const cli_command *command) {
       put_choices(to, o->argument);
       fputs("' -- \"$cur\")); ", to);
     } else if (takes_path(o)) {
-      fputs("COMPREPLY=($(compgen -f -- \"$cur\")); ", to);
+      fputs("_limn_files; ", to);
     }
     fputs("return ;;\n", to);
   }
@@ -42,8 +42,14 @@ static void put_bash_command(FILE *to, const cli_command *command) {
 }
 
 static void put_bash(FILE *to) {
-  fputs("# bash completion for limn\n_limn() {\n"
-        "  local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD-1]} options=\n"
+  /* Names of files may have spaces. "=" parts words: --color=a is --color, =, a. */
+  fputs("# bash completion for limn\n"
+        "_limn_files() { mapfile -t COMPREPLY < <(compgen -f -- \"$cur\"); }\n"
+        "_limn() {\n"
+        "  local cur=${COMP_WORDS[COMP_CWORD]} at=$((COMP_CWORD-1)) options=\n"
+        "  [ \"$cur\" = = ] && cur= && at=$((at+1))\n"
+        "  [ \"${COMP_WORDS[at]}\" = = ] && at=$((at-1))\n"
+        "  local prev=${COMP_WORDS[at]}\n"
         "  local commands='",
         to);
   for (size_t i = 0; i < cli_command_count(); i++)
@@ -60,7 +66,7 @@ static void put_bash(FILE *to) {
         "    COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
         "  elif [ \"${COMP_WORDS[1]}\" = help ]; then\n"
         "    COMPREPLY=($(compgen -W \"$commands\" -- \"$cur\"))\n"
-        "  else\n    COMPREPLY=($(compgen -f -- \"$cur\"))\n  fi\n}\n"
+        "  else\n    _limn_files\n  fi\n}\n"
         "complete -o filenames -o bashdefault -F _limn limn\n",
         to);
 }

@@ -38,6 +38,32 @@ for shell in bash zsh fish; do
   if command -v $shell >/dev/null; then check "$shell reads them" $shell -n "$work/out"; fi
 done
 
+if command -v bash >/dev/null; then
+  "$LIMN" help --completion bash >"$work/limn.bash"
+  cat >"$work/complete" <<'END'
+. ./limn.bash
+mkdir -p 'a folder' && touch 'a file'
+complete_words() { # what the shell would offer for the last of these words
+  COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
+  _limn limn
+  printf '%s|' "${COMPREPLY[@]}"
+  echo
+}
+complete_words limn ex
+complete_words limn explain --col
+complete_words limn explain --overflow ''
+complete_words limn explain --overflow = s
+complete_words limn explain --overflow =
+complete_words limn trace -m 'a '
+complete_words limn tokenize --file 'a f'
+complete_words limn help tok
+END
+  printf '%s\n' 'a file|a folder|' 'a file|a folder|' '--color|' 'error|slide|' 'error|slide|' \
+    'explain|' 'slide|' 'tokenize|' | sort >"$work/wanted"
+  (cd "$work" && bash ./complete 2>&1 | sed 's/a folder|a file|/a file|a folder|/' | sort >out)
+  check "bash completes" cmp "$work/out" "$work/wanted"
+fi
+
 # ---- what is not there
 run 2 explian
 complains 'limn: no command "explian"'
