@@ -87,6 +87,8 @@ static void print_info(const cli_model *m) {
   heading("Hooks");
   put_int("standard", (int64_t)hooks_of(m->model, false), "limn hooks lists them");
   put_int("on request", (int64_t)hooks_of(m->model, true), "where they are spelled out");
+  heading("Computing");
+  put_int("threads", limn_pool_size(m->pool), "as many as this process may use");
 }
 
 static void member_token(limn_json *j, const char *key, int32_t id) {
@@ -133,6 +135,7 @@ static int write_info(const cli *c, const cli_model *m, limn_error *err) {
   cli_json_text(&j, "tokenizer", m->tokenizer ? "byte-level BPE" : NULL);
   cli_json_int(&j, "n_hooks", (int64_t)hooks_of(m->model, false));
   cli_json_int(&j, "n_hooks_on_request", (int64_t)hooks_of(m->model, true));
+  cli_json_int(&j, "n_threads", limn_pool_size(m->pool));
   limn_json_end_object(&j);
   return cli_json_end(c, &j);
 }
@@ -157,7 +160,8 @@ const cli_command cmd_info = {
     .summary = "show what a model is made of",
     .usage = "[OPTION]...",
     .description = "Shows a model's configuration, the number of its parameters, how they are "
-                   "stored and how much memory they take, its tokenizer and its hooks.",
+                   "stored and how much memory they take, its tokenizer and its hooks, and "
+                   "with how many threads it runs.",
     .options = options,
     .examples = examples,
     .run = run,

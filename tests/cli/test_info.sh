@@ -33,6 +33,16 @@ echo '{"model_type": "bert"}' >"$work/broken/config.json"
 run 2 info -m "$work/broken"
 complains "bert"
 
+# ---- threads
+run 0 info -t 5 --json
+says '"n_threads": 5'
+if command -v taskset >/dev/null; then
+  first=$(taskset -cp $$ | sed 's/.*: *\([0-9]*\).*/\1/')
+  taskset -c "$first" "$LIMN" info --json >"$work/out"
+  last="limn info on one processor"
+  says '"n_threads": 1'
+fi
+
 # ---- hooks
 run 0 hooks
 says "blocks.{i}.attn.hook_pattern"
