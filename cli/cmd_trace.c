@@ -179,6 +179,10 @@ static limn_status run_trace(const cli *c, const cli_model *m, trace *t, limn_er
     status = limn_session_observe(s.session, cli_value(c, "hooks"), LIMN_OBSERVE_READ, see, t, NULL,
                                   err);
   if (status == LIMN_OK) status = limn_session_evaluate(s.session, ids, n, err);
+  if (status == LIMN_OK && t->n_tensors == 0)
+    status = limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                            "hooks \"%s\" are not reached before layer %lld, where the run stops",
+                            cli_value(c, "hooks"), (long long)stop);
   if (status == LIMN_OK) status = keep_logits(t, s.session, err);
   if (status == LIMN_OK) status = cli_check_edits(&s, err);
   if (status == LIMN_OK && t->writer) status = add_metadata(t, m, s.session, err);

@@ -83,6 +83,8 @@ bad 'has no tokenizer, expected --ids' text
 bad 'no hook is named "hook_embd"; the nearest is "hook_embed"' --ids 1 --hooks hook_embd
 bad 'no hook matches "*nothing*"' --ids 1 --hooks '*nothing*'
 bad 'an empty name' --ids 1 --hooks 'hook_embed,'
+bad 'hooks "blocks.1.*" are not reached before layer 1, where the run stops' --ids 1 \
+  --stop-at-layer 1 --hooks 'blocks.1.*'
 bad 'stop at layer 9, the model has layers 0 to 2' --ids 1 --stop-at-layer 9
 bad 'index 4 is outside axis 1 (n_head, size 4)' --ids 1 -e 'z0[:,4]=1'
 bad 'edit "hook_embed[3]=1" changed nothing' --ids 1 -e 'hook_embed[3]=1'
