@@ -1,18 +1,26 @@
 /*
  * pool.c - a fixed team of threads that sleep while there is nothing to do.
  *
- * limn_pool_run raises a generation number under the lock and wakes the team; every member, the
- * caller too, then takes the next index from a shared counter until none is left. A worker that
- * waits sleeps on a condition: on shared processors a thread that spins takes the time that the
- * others need.
+ * limn_pool_run raises a generation number and wakes the team; every member, the caller too, then
+ * takes the next index from a shared counter until none is left. The caller never waits for a
+ * worker that came too late for a task: where processors are shared, that may take milliseconds.
+ *
+ * A worker that waits looks for the next run for a few microseconds and then sleeps on a condition.
+ * A forward pass of one token is a hundred short runs in a row, and waking a thread costs as much
+ * as some of them take; but on shared processors a thread that keeps spinning takes the time that
+ * the others need, so the looking is short.
  */
 #include "base/memory.h"
 
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <time.h>
 
 #define MAX_THREADS 1024
+
+/* How long a thread looks before it sleeps. */
+#define LOOK_NANOSECONDS 20000
 
 struct limn_pool {
   int n_threads;
@@ -20,8 +28,10 @@ struct limn_pool {
   pthread_t *workers;
   pthread_mutex_t lock;
   pthread_cond_t work, done;
-  uint64_t generation;
-  int n_busy;
+  atomic_uint generation; /* changed under the lock, looked at without */
+  atomic_int n_inside;    /* workers in the run; the same */
+  int n_asleep;
+  bool is_open; /* the run may still have tasks */
   bool is_closing;
   void (*task)(void *user, size_t i);
   void *user;
@@ -37,19 +47,67 @@ static void take_tasks(limn_pool *pool) {
   }
 }
 
+/* ---- looking ----------------------------------------------------------------------------------
+ */
+
+static int64_t nanoseconds(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static void pause_a_little(void) {
+  for (int i = 0; i < 16; i++) {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+  }
+}
+
+static void look_for_a_run(limn_pool *pool, unsigned seen) {
+  int64_t end = nanoseconds() + LOOK_NANOSECONDS;
+  while (atomic_load_explicit(&pool->generation, memory_order_relaxed) == seen &&
+         nanoseconds() < end)
+    pause_a_little();
+}
+
+static void look_for_the_end(limn_pool *pool) {
+  int64_t end = nanoseconds() + LOOK_NANOSECONDS;
+  while (atomic_load_explicit(&pool->n_inside, memory_order_relaxed) > 0 && nanoseconds() < end)
+    pause_a_little();
+}
+
+/* ---- the workers ------------------------------------------------------------------------------
+ */
+
+/* Waits for a run that has not been seen; false when the pool closes. Called with the lock. */
+static bool wait_for_a_run(limn_pool *pool, unsigned *seen) {
+  if (pool->generation == *seen && !pool->is_closing) {
+    pthread_mutex_unlock(&pool->lock);
+    look_for_a_run(pool, *seen);
+    pthread_mutex_lock(&pool->lock);
+  }
+  pool->n_asleep++;
+  while (pool->generation == *seen && !pool->is_closing)
+    pthread_cond_wait(&pool->work, &pool->lock);
+  pool->n_asleep--;
+  *seen = pool->generation;
+  return !pool->is_closing;
+}
+
 static void *work(void *argument) {
   limn_pool *pool = argument;
-  uint64_t seen = 0;
+  unsigned seen = 0;
   pthread_mutex_lock(&pool->lock);
-  for (;;) {
-    while (pool->generation == seen && !pool->is_closing)
-      pthread_cond_wait(&pool->work, &pool->lock);
-    if (pool->is_closing) break;
-    seen = pool->generation;
+  while (wait_for_a_run(pool, &seen)) {
+    if (!pool->is_open) continue;
+    pool->n_inside++;
     pthread_mutex_unlock(&pool->lock);
     take_tasks(pool);
     pthread_mutex_lock(&pool->lock);
-    if (--pool->n_busy == 0) pthread_cond_signal(&pool->done);
+    if (--pool->n_inside == 0) pthread_cond_signal(&pool->done);
   }
   pthread_mutex_unlock(&pool->lock);
   return NULL;
@@ -133,13 +191,19 @@ void limn_pool_run(limn_pool *pool, size_t n, void (*task)(void *user, size_t i)
   pool->user = user;
   pool->n_tasks = n;
   atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-  pool->n_busy = pool->n_workers;
+  pool->is_open = true;
   pool->generation++;
-  pthread_cond_broadcast(&pool->work);
+  if (pool->n_asleep > 0) pthread_cond_broadcast(&pool->work);
   pthread_mutex_unlock(&pool->lock);
   take_tasks(pool);
   pthread_mutex_lock(&pool->lock);
-  while (pool->n_busy > 0)
+  pool->is_open = false;
+  if (pool->n_inside > 0) {
+    pthread_mutex_unlock(&pool->lock);
+    look_for_the_end(pool);
+    pthread_mutex_lock(&pool->lock);
+  }
+  while (pool->n_inside > 0)
     pthread_cond_wait(&pool->done, &pool->lock);
   pthread_mutex_unlock(&pool->lock);
 }
