@@ -82,9 +82,15 @@ typedef struct cli_command {
    CLI_TEXT, "MODEL",                                                                              \
    "tales",  0,                                                                                    \
    0,        "A folder, or the name of one in $LIMN_MODELS or among the installed models"},        \
+      {"threads", 't',                                                                             \
+       CLI_INT,   "N",                                                                             \
+       NULL,      1,                                                                               \
+       1024,      "Threads that compute; as many as this process may use when not given"},         \
+      {"weights", 0, CLI_CHOICE, "file|f32|f16|bf16|q8|q4",                                        \
+       "file",    0, 0,          "How the matrices are stored in memory; file: as in the file"},   \
   {                                                                                                \
-    "threads", 't', CLI_INT, "N", NULL, 1, 1024,                                                   \
-        "Threads that compute; as many as this process may use when not given"                     \
+    "compute", 0, CLI_CHOICE, "f32|bf16|int8", "f32", 0, 0,                                        \
+        "How their products are computed; f32 is exact to its rounding, whatever the storage"      \
   }
 #define CLI_OPTIONS_TEXT                                                                           \
   { "file", 'f', CLI_TEXT, "FILE", NULL, 0, 0, "Take the text from FILE; - is standard input" }

@@ -67,9 +67,12 @@ static void print_storage(const cli_model *m) {
   char text[32];
   heading("Weights");
   put_int("parameters", limn_model_n_parameters(m->model), "trained numbers");
-  put("stored as", limn_dtype_name(config->dtype), "computed with in float32");
+  put("stored as", limn_dtype_name(config->dtype), "in the file");
   put("file", cli_size_text(text, limn_model_mapped_size(m->model)), "mapped");
+  put("weights", limn_model_weights(m->model), "the matrices in memory, --weights");
   put("memory", cli_size_text(text, limn_model_packed_size(m->model)), "copied for the kernels");
+  put("compute", limn_model_compute(m->model), "the products, --compute");
+  put("kernels", limn_model_kernels(m->model), "the instructions, LIMN_KERNELS");
 }
 
 static void print_info(const cli_model *m) {
@@ -130,6 +133,9 @@ static int write_info(const cli *c, const cli_model *m, limn_error *err) {
   write_config(&j, config);
   cli_json_int(&j, "n_parameters", limn_model_n_parameters(m->model));
   cli_json_text(&j, "dtype", limn_dtype_name(config->dtype));
+  cli_json_text(&j, "weights", limn_model_weights(m->model));
+  cli_json_text(&j, "compute", limn_model_compute(m->model));
+  cli_json_text(&j, "kernels", limn_model_kernels(m->model));
   cli_json_int(&j, "mapped_bytes", (int64_t)limn_model_mapped_size(m->model));
   cli_json_int(&j, "packed_bytes", (int64_t)limn_model_packed_size(m->model));
   cli_json_text(&j, "tokenizer", m->tokenizer ? "byte-level BPE" : NULL);

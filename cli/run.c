@@ -20,11 +20,30 @@ static limn_status open_tokenizer(cli_model *m, limn_error *err) {
   return limn_tokenizer_gpt2(&m->tokenizer, err);
 }
 
+/* The place of the chosen word among those of the option, "a|b|c". */
+static int choice(const cli *c, const char *name, const char *words) {
+  const char *value = cli_value(c, name);
+  size_t n = strlen(value);
+  int place = 0;
+  for (const char *word = words; strncmp(word, value, n) != 0 || (word[n] != '|' && word[n]);
+       word = strchr(word, '|') + 1)
+    place++;
+  return place;
+}
+
+static limn_model_options model_options(const cli *c) {
+  return (limn_model_options){.weights =
+                                  (limn_weights)choice(c, "weights", "file|f32|f16|bf16|q8|q4"),
+                              .compute = (limn_compute)choice(c, "compute", "f32|bf16|int8")};
+}
+
 limn_status cli_open_model(const cli *c, cli_model *m, limn_error *err) {
   *m = (cli_model){0};
   limn_status status = cli_find_model(cli_value(c, "model"), &m->folder, err);
   if (status == LIMN_OK) status = limn_pool_new((int)cli_int(c, "threads", 0), &m->pool, err);
-  if (status == LIMN_OK) status = limn_model_open(m->folder, m->pool, &m->model, err);
+  limn_model_options options = model_options(c);
+  if (status == LIMN_OK)
+    status = limn_model_open_with(m->folder, &options, m->pool, &m->model, err);
   if (status == LIMN_OK) status = open_tokenizer(m, err);
   if (status != LIMN_OK) cli_close_model(m);
   return status;

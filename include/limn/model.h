@@ -2,7 +2,8 @@
  * limn/model.h - a model from a folder: its configuration, its weights, and the names of its steps.
  *
  * A model is immutable once open and may be shared between threads and sessions. Its weights are
- * views into the mapped file and copies packed for the kernels.
+ * views into the mapped file and copies packed for the kernels. How the copies are stored and how
+ * their products are computed are two choices.
  */
 #ifndef LIMN_MODEL_H
 #define LIMN_MODEL_H
@@ -43,11 +44,45 @@ typedef struct limn_model limn_model;
  * Opens a Hugging Face folder: config.json and model.safetensors, or shards with an index. `pool`
  * (or NULL) helps to load and is not kept. Fails naming the file and the tensor or key: NOT_FOUND,
  * IO, FORMAT, SHAPE, UNSUPPORTED (a family, number format or setting that would change the
- * mathematics), MEMORY.
+ * mathematics; LIMN_KERNELS naming instructions that the processor lacks), ARGUMENT (LIMN_KERNELS
+ * naming none), MEMORY.
  */
 LIMN_API limn_status limn_model_open(const char *folder, limn_pool *pool, limn_model **out,
                                      limn_error *err);
 LIMN_API void limn_model_close(limn_model *model);
+
+/* How the matrices are stored in memory. Embeddings are read from the file as they are. */
+typedef enum limn_weights {
+  LIMN_WEIGHTS_FILE = 0, /* as in the file */
+  LIMN_WEIGHTS_F32,
+  LIMN_WEIGHTS_F16,
+  LIMN_WEIGHTS_BF16,
+  LIMN_WEIGHTS_Q8, /* 8-bit whole numbers, 32 inputs of an output share a scale: 8.5 bits each */
+  LIMN_WEIGHTS_Q4  /* 4-bit whole numbers likewise: 4.5 bits each */
+} limn_weights;
+
+/* How their products are computed. Everything else is float32 always. */
+typedef enum limn_compute {
+  LIMN_COMPUTE_F32 = 0, /* float32 throughout: exact to its rounding, whatever the storage */
+  LIMN_COMPUTE_BF16,    /* activations rounded to bf16; weights in bf16 */
+  LIMN_COMPUTE_INT8     /* activations rounded to 8-bit whole numbers, 32 to a scale; q8 or q4 */
+} limn_compute;
+
+/* All zero is limn_model_open's. */
+typedef struct limn_model_options {
+  limn_weights weights; /* FILE with COMPUTE_BF16 means BF16, with COMPUTE_INT8 Q8 */
+  limn_compute compute;
+} limn_model_options;
+
+/* As limn_model_open; `options` may be NULL. ARGUMENT for weights that do not go with compute. */
+LIMN_API limn_status limn_model_open_with(const char *folder, const limn_model_options *options,
+                                          limn_pool *pool, limn_model **out, limn_error *err);
+
+/* What was chosen: "f32", "f16", "bf16", "q8", "q4"; "f32", "bf16", "int8"; and the instructions
+   that compute, "avx512" (see LIMN_KERNELS in docs/command.md). Static storage. */
+LIMN_API const char *limn_model_weights(const limn_model *model);
+LIMN_API const char *limn_model_compute(const limn_model *model);
+LIMN_API const char *limn_model_kernels(const limn_model *model);
 
 LIMN_API const limn_config *limn_model_config(const limn_model *model);
 /* The folder as given to limn_model_open. */

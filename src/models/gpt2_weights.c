@@ -110,9 +110,6 @@ static void bind_embeddings(binder *b) {
   model->token_embedding = need(b, "wte.weight", c->vocab_size, c->d_model);
   model->position_embedding = need(b, "wpe.weight", c->n_ctx, c->d_model);
   model->config.dtype = model->token_embedding.dtype;
-  model->format = model->config.dtype == LIMN_F16    ? LIMN_FORMAT_F16
-                  : model->config.dtype == LIMN_BF16 ? LIMN_FORMAT_BF16
-                                                     : LIMN_FORMAT_F32;
 }
 
 static void bind_end(binder *b) {
@@ -142,14 +139,16 @@ static limn_status check_layers(const limn_model *model, limn_error *err) {
   return LIMN_OK;
 }
 
+limn_status limn_gpt2_bind_embeddings(limn_model *model, limn_error *err) {
+  binder b = {.model = model, .err = err, .status = check_layers(model, err)};
+  bind_embeddings(&b);
+  return b.status;
+}
+
 limn_status limn_gpt2_bind(limn_model *model, limn_pool *pool, limn_error *err) {
   const limn_config *c = &model->config;
   size_t n_norms = (size_t)c->n_layer * 4 + 2;
-  limn_status status = check_layers(model, err);
-  if (status != LIMN_OK) return status;
   binder b = {.model = model, .pool = pool, .err = err};
-  bind_embeddings(&b);
-  if (b.status != LIMN_OK) return b.status;
   model->layers = limn_alloc_zeroed((size_t)c->n_layer, sizeof *model->layers);
   model->norms = limn_alloc_aligned(n_norms, (size_t)c->d_model * sizeof(float));
   if (!model->layers || !model->norms) return limn_out_of_memory(err, "a model's weights");

@@ -55,30 +55,77 @@ static void settle_tie(limn_model *model) {
   model->config.is_tied = is_same;
 }
 
-static limn_status load(limn_model *model, const char *folder, limn_pool *pool, limn_error *err) {
+static const char *const format_names[] = {[LIMN_FORMAT_F32] = "f32",
+                                           [LIMN_FORMAT_F16] = "f16",
+                                           [LIMN_FORMAT_BF16] = "bf16",
+                                           [LIMN_FORMAT_Q8] = "q8",
+                                           [LIMN_FORMAT_Q4] = "q4"};
+static const char *const arithmetic_names[] = {[LIMN_ARITHMETIC_F32] = "f32",
+                                               [LIMN_ARITHMETIC_BF16] = "bf16",
+                                               [LIMN_ARITHMETIC_INT8] = "int8"};
+
+static limn_format format_of_file(limn_dtype dtype) {
+  return dtype == LIMN_F16    ? LIMN_FORMAT_F16
+         : dtype == LIMN_BF16 ? LIMN_FORMAT_BF16
+                              : LIMN_FORMAT_F32;
+}
+
+/* Storage and arithmetic from the options; some arithmetic wants weights of its own kind. */
+static limn_status choose(limn_model *model, const limn_model_options *options, limn_error *err) {
+  bool is_file = options->weights == LIMN_WEIGHTS_FILE;
+  model->arithmetic = (limn_arithmetic)options->compute;
+  if (!is_file)
+    model->format = (limn_format)(options->weights - LIMN_WEIGHTS_F32);
+  else if (options->compute == LIMN_COMPUTE_BF16)
+    model->format = LIMN_FORMAT_BF16;
+  else if (options->compute == LIMN_COMPUTE_INT8)
+    model->format = LIMN_FORMAT_Q8;
+  else
+    model->format = format_of_file(model->config.dtype);
+  bool is_whole = model->format == LIMN_FORMAT_Q8 || model->format == LIMN_FORMAT_Q4;
+  if (options->compute == LIMN_COMPUTE_F32 ||
+      (options->compute == LIMN_COMPUTE_BF16 && model->format == LIMN_FORMAT_BF16) ||
+      (options->compute == LIMN_COMPUTE_INT8 && is_whole))
+    return LIMN_OK;
+  return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                        "computing in %s with weights in %s, expected weights in %s",
+                        arithmetic_names[model->arithmetic], format_names[model->format],
+                        options->compute == LIMN_COMPUTE_BF16 ? "bf16" : "q8 or q4");
+}
+
+static limn_status load(limn_model *model, const char *folder, const limn_model_options *options,
+                        limn_pool *pool, limn_error *err) {
   limn_status status = limn_nn_choose_kernels(&model->kernels, err);
   if (status == LIMN_OK) status = read_config(folder, &model->config, err);
   if (status != LIMN_OK) return status;
   model->path = limn_copy_string(folder, strlen(folder));
   if (!model->path) return limn_out_of_memory(err, "a model");
   status = limn_safetensors_open_model(folder, &model->file, err);
+  if (status == LIMN_OK) settle_tie(model);
+  if (status == LIMN_OK) status = limn_gpt2_bind_embeddings(model, err);
+  if (status == LIMN_OK) status = choose(model, options, err);
   if (status != LIMN_OK) return status;
-  settle_tie(model);
   return limn_gpt2_bind(model, pool, err);
 }
 
-limn_status limn_model_open(const char *folder, limn_pool *pool, limn_model **out,
-                            limn_error *err) {
+limn_status limn_model_open_with(const char *folder, const limn_model_options *options,
+                                 limn_pool *pool, limn_model **out, limn_error *err) {
+  static const limn_model_options defaults;
   *out = NULL;
   limn_model *model = limn_alloc_zeroed(1, sizeof *model);
   if (!model) return limn_out_of_memory(err, "a model");
-  limn_status status = load(model, folder, pool, err);
+  limn_status status = load(model, folder, options ? options : &defaults, pool, err);
   if (status != LIMN_OK) {
     limn_model_close(model);
     return status;
   }
   *out = model;
   return LIMN_OK;
+}
+
+limn_status limn_model_open(const char *folder, limn_pool *pool, limn_model **out,
+                            limn_error *err) {
+  return limn_model_open_with(folder, NULL, pool, out, err);
 }
 
 void limn_model_close(limn_model *model) {
@@ -94,6 +141,18 @@ void limn_model_close(limn_model *model) {
 
 const limn_config *limn_model_config(const limn_model *model) {
   return &model->config;
+}
+
+const char *limn_model_weights(const limn_model *model) {
+  return format_names[model->format];
+}
+
+const char *limn_model_compute(const limn_model *model) {
+  return arithmetic_names[model->arithmetic];
+}
+
+const char *limn_model_kernels(const limn_model *model) {
+  return model->kernels->name;
 }
 
 const char *limn_model_path(const limn_model *model) {

@@ -42,7 +42,10 @@ struct limn_model {
 
 /* config.json of a GPT-2 folder. `path` is the file's. */
 limn_status limn_gpt2_read_config(const char *path, limn_config *out, limn_error *err);
-/* Binds all tensors of model->file to their places. On failure the model is good for closing. */
+/* Binds the embeddings, which tell the file's number format. */
+limn_status limn_gpt2_bind_embeddings(limn_model *model, limn_error *err);
+/* Binds all other tensors of model->file to their places, packed in model->format. On failure the
+   model is good for closing. */
 limn_status limn_gpt2_bind(limn_model *model, limn_pool *pool, limn_error *err);
 void limn_gpt2_unbind(limn_model *model);
 
