@@ -15,7 +15,7 @@
 static limn_status tell_tokens(board *b, const limn_tokenizer *t, const limn_tokens *tokens) {
   char line[512];
   int n = 0;
-  for (size_t i = 0; i < tokens->n; i++) {
+  for (size_t i = 0; i < tokens->n && n < (int)sizeof line; i++) {
     char *text;
     limn_status status = limn_tokenizer_printable(t, tokens->ids[i], &text, &b->err);
     if (status != LIMN_OK) return status;
