@@ -25,8 +25,8 @@ static limn_status layer_of_section_5(board *b, limn_random *r, float *out) {
 }
 
 /*
- * A toy vocabulary of a thousand tokens. The probabilities are all near 1/1000, since nothing has
- * been learnt.
+ * A toy vocabulary of a thousand tokens. Nothing has been learnt, so no token stands out: the
+ * probabilities lie around 1/1000.
  *
  * Surprise: the notebook's last line sums `probs[0, 0, :999]`, which is 999 of the 1000, and calls
  * that about 1. It is 1 less the last token's probability.
