@@ -72,7 +72,8 @@ static limn_status one_layer(board *b, float *weights, float *per_head) {
 /*
  * Surprise: the notebook draws the first of the pictures below and calls it "head 0". It shows the
  * mean of both heads. Here are all three, under their own names and on one scale. With random
- * parameters every position looks everywhere about equally, 1/5 each; training makes the difference.
+ * parameters every position looks everywhere about equally, 1/5 each; training makes the
+ * difference.
  */
 static limn_status draw_heads(board *b, float *weights, float *per_head) {
   float low = 1, high = 0;
