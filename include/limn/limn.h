@@ -8,6 +8,7 @@
 #include <limn/base.h>
 #include <limn/edit.h>
 #include <limn/io.h>
+#include <limn/kernels.h>
 #include <limn/model.h>
 #include <limn/nn.h>
 #include <limn/npy.h>

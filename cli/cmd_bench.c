@@ -1,0 +1,340 @@
+/*
+ * cmd_bench.c - limn bench: how fast a model runs on this machine, and how near to its limits.
+ *
+ * Two things take time: reading a prompt (prefill: matrix times matrix, bound by multiply-adds) and
+ * making tokens one by one (decode: matrix times vector, bound by reading the weights). Each is run
+ * several times, in turns, so that what else the machine does hits both; the median is shown, and
+ * the best. Beside them stand the rates of multiply-adds and of reading that the same threads reach
+ * when they do nothing else, and how far the logits are from those of the scalar kernels.
+ */
+#include "run.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+static const cli_option options[] = {
+    {"prompt", 'p', CLI_INT, "N", "512", 1, 1e6, "Tokens of the prompt, at most the context"},
+    {"new", 'n', CLI_INT, "N", "128", 1, 1e6, "Tokens to make, from an empty context"},
+    {"repeat", 'r', CLI_INT, "N", "5", 1, 1000, "Runs of each"},
+    {"no-check", 0, CLI_FLAG, NULL, NULL, 0, 0, "Leave out the comparison with scalar kernels"},
+    CLI_OPTIONS_MODEL,
+    CLI_OPTIONS_JSON,
+    CLI_OPTIONS_END};
+
+static const cli_example examples[] = {
+    {"limn bench -m ~/models/gpt2", "The file's own number format, all threads."},
+    {"limn bench -m ~/models/gpt2 --weights q8 -t 1", "8-bit weights on one thread."},
+    {"LIMN_KERNELS=avx2 limn bench", "As on a processor without AVX-512."},
+    {NULL, NULL}};
+
+typedef struct rate {
+  double median, best; /* tokens a second */
+} rate;
+
+typedef struct bench {
+  const cli *c;
+  cli_model m;
+  limn_session *session;
+  int32_t *ids;
+  int n_prompt, n_new, n_repeats;
+  double open_seconds; /* from opening the files to the first logits */
+  rate prefill, decode;
+  limn_ceilings ceilings;
+  double prefill_share, decode_share;
+  double error; /* against scalar kernels; negative when not compared */
+} bench;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- running ----------------------------------------------------------------------------------
+ */
+
+static limn_status prefill(bench *b, double *seconds, limn_error *err) {
+  limn_session_reset(b->session);
+  double start = now();
+  limn_status status = limn_session_evaluate(b->session, b->ids, (size_t)b->n_prompt, err);
+  *seconds = now() - start;
+  return status;
+}
+
+static limn_status decode(bench *b, double *seconds, limn_error *err) {
+  limn_status status = LIMN_OK;
+  limn_session_reset(b->session);
+  double start = now();
+  for (int i = 0; i < b->n_new && status == LIMN_OK; i++)
+    status = limn_session_evaluate(b->session, b->ids + i, 1, err);
+  *seconds = now() - start;
+  return status;
+}
+
+static int compare_doubles(const void *a, const void *b) {
+  double x, y;
+  memcpy(&x, a, sizeof x);
+  memcpy(&y, b, sizeof y);
+  return (x > y) - (x < y);
+}
+
+static rate rate_of(double *seconds, int n, int n_tokens) {
+  qsort(seconds, (size_t)n, sizeof *seconds, compare_doubles);
+  double median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
+  return (rate){n_tokens / median, n_tokens / seconds[0]};
+}
+
+static limn_status run_all(bench *b, limn_error *err) {
+  size_t n = (size_t)b->n_repeats;
+  double *seconds = limn_alloc_zeroed(2 * n, sizeof *seconds), unused;
+  if (!seconds) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  limn_status status = prefill(b, &unused, err); /* the first run of all meets cold memory */
+  for (size_t i = 0; i < n && status == LIMN_OK; i++) {
+    cli_progress("run", (int64_t)i + 1, (int64_t)n);
+    status = prefill(b, &seconds[i], err);
+    if (status == LIMN_OK) status = decode(b, &seconds[n + i], err);
+  }
+  cli_progress_end();
+  if (status == LIMN_OK) {
+    b->prefill = rate_of(seconds, b->n_repeats, b->n_prompt);
+    b->decode = rate_of(seconds + n, b->n_repeats, b->n_new);
+  }
+  limn_free(seconds);
+  return status;
+}
+
+/* ---- against the limits -----------------------------------------------------------------------
+ */
+
+/* Multiply-adds of a prompt whose last position gets logits: what cannot be left out. */
+static double multiply_adds(const limn_config *c, double n) {
+  double d = c->d_model, m = c->d_mlp, layers = c->n_layer;
+  double keys_and_values = 2 * d * d, rest = 2 * d * d + 2 * d * m;
+  double products = n * layers * keys_and_values + (n * (layers - 1) + 1) * rest;
+  double attention = (layers - 1) * n * (n + 1) * d + 2 * n * d;
+  return products + attention + d * c->vocab_size;
+}
+
+/* Bytes that a token reads: all packed weights, and on average half of the keys and values. */
+static double bytes_read(const bench *b) {
+  const limn_config *c = limn_model_config(b->m.model);
+  double cached = (double)b->n_new / 2 * 2 * c->d_model * c->n_layer * sizeof(float);
+  return (double)limn_model_packed_size(b->m.model) + cached;
+}
+
+static limn_status measure(bench *b, limn_error *err) {
+  limn_ceilings again;
+  size_t size = limn_model_packed_size(b->m.model);
+  limn_status status = limn_measure_ceilings(b->m.pool, size, &b->ceilings, err);
+  if (status == LIMN_OK) status = run_all(b, err);
+  if (status == LIMN_OK) status = limn_measure_ceilings(b->m.pool, size, &again, err);
+  if (status != LIMN_OK) return status;
+  b->ceilings.multiply_adds = fmax(b->ceilings.multiply_adds, again.multiply_adds);
+  b->ceilings.bytes_read = fmax(b->ceilings.bytes_read, again.bytes_read);
+  b->prefill_share = multiply_adds(limn_model_config(b->m.model), b->n_prompt) / b->n_prompt *
+                     b->prefill.median / b->ceilings.multiply_adds;
+  b->decode_share = bytes_read(b) * b->decode.median / b->ceilings.bytes_read;
+  return LIMN_OK;
+}
+
+/* ---- against the scalar kernels ----------------------------------------------------------------
+ */
+
+enum { N_CHECKED = 16 };
+
+static limn_status logits_of(const bench *b, const cli_model *m, size_t n, float *out,
+                             limn_error *err) {
+  limn_session *s;
+  limn_status status = limn_session_new(
+      m->model, &(limn_session_options){.pool = m->pool, .n_ctx = (int)n}, &s, err);
+  if (status != LIMN_OK) return status;
+  status = limn_session_evaluate(s, b->ids, n, err);
+  if (status == LIMN_OK)
+    memcpy(out, limn_session_logits(s, NULL),
+           (size_t)limn_model_config(m->model)->vocab_size * sizeof *out);
+  limn_session_free(s);
+  return status;
+}
+
+/* Opens the model a second time, with the variable set; it is put back as it was. */
+static limn_status open_scalar(const cli *c, cli_model *m, limn_error *err) {
+  const char *before = getenv("LIMN_KERNELS");
+  char name[64];
+  snprintf(name, sizeof name, "%s", before ? before : "");
+  setenv("LIMN_KERNELS", "scalar", 1);
+  limn_status status = cli_open_model(c, m, err);
+  if (before)
+    setenv("LIMN_KERNELS", name, 1);
+  else
+    unsetenv("LIMN_KERNELS");
+  return status;
+}
+
+static limn_status compare(bench *b, limn_error *err) {
+  cli_model scalar;
+  size_t vocab_size = (size_t)limn_model_config(b->m.model)->vocab_size;
+  size_t n = b->n_prompt < N_CHECKED ? (size_t)b->n_prompt : N_CHECKED;
+  float *logits = limn_alloc_zeroed(2 * vocab_size, sizeof *logits);
+  if (!logits) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  limn_status status = logits_of(b, &b->m, n, logits, err);
+  if (status == LIMN_OK) status = open_scalar(b->c, &scalar, err);
+  if (status == LIMN_OK) {
+    status = logits_of(b, &scalar, n, logits + vocab_size, err);
+    cli_close_model(&scalar);
+  }
+  if (status == LIMN_OK)
+    b->error = limn_compare(logits, logits + vocab_size, (int64_t)vocab_size).relative;
+  limn_free(logits);
+  return status;
+}
+
+/* ---- showing -----------------------------------------------------------------------------------
+ */
+
+static void put(const char *name, const char *value, const char *meaning) {
+  printf("  %-14s %16s   %s%s%s\n", name, value, cli_sgr(CLI_DIM), meaning, cli_sgr(CLI_PLAIN));
+}
+
+static void put_rate(const char *name, rate r, const char *meaning) {
+  char text[64], more[256];
+  snprintf(text, sizeof text, "%.4g tokens/s", r.median);
+  snprintf(more, sizeof more, "%s; best run %.4g", meaning, r.best);
+  put(name, text, more);
+}
+
+static void put_share(const char *name, double share, const char *meaning) {
+  char text[64];
+  snprintf(text, sizeof text, "%.1f %%", 100 * share);
+  put(name, text, meaning);
+}
+
+static void print_bench(const bench *b) {
+  char text[64], meaning[160];
+  snprintf(text, sizeof text, "%d", limn_pool_size(b->m.pool));
+  put("threads", text, "--threads");
+  put("kernels", limn_model_kernels(b->m.model), "LIMN_KERNELS");
+  put("weights", limn_model_weights(b->m.model), "--weights");
+  put("compute", limn_model_compute(b->m.model), "--compute");
+  snprintf(text, sizeof text, "%.3f s", b->open_seconds);
+  put("open", text, "from the files to the first logits");
+  snprintf(meaning, sizeof meaning, "%d tokens, the last one's logits, median of %d", b->n_prompt,
+           b->n_repeats);
+  put_rate("prefill", b->prefill, meaning);
+  snprintf(meaning, sizeof meaning, "of %.4g GFLOP/s, multiply-adds in float32 and nothing else",
+           2e-9 * b->ceilings.multiply_adds);
+  put_share("", b->prefill_share, meaning);
+  snprintf(meaning, sizeof meaning, "%d tokens one by one, median of %d", b->n_new, b->n_repeats);
+  put_rate("decode", b->decode, meaning);
+  snprintf(meaning, sizeof meaning, "of %.4g GB/s, reading as many bytes and nothing else",
+           1e-9 * b->ceilings.bytes_read);
+  put_share("", b->decode_share, meaning);
+  if (b->error < 0) return;
+  snprintf(text, sizeof text, "%.2g", b->error);
+  put("error", text, "of the logits against the scalar kernels, of the largest");
+}
+
+static void member_rate(limn_json *j, const char *key, rate r, int n, double share) {
+  limn_json_key(j, key);
+  limn_json_begin_object(j);
+  cli_json_int(j, "n_tokens", n);
+  cli_json_double(j, "tokens_per_second", r.median);
+  cli_json_double(j, "best_tokens_per_second", r.best);
+  cli_json_double(j, "share_of_ceiling", share);
+  limn_json_end_object(j);
+}
+
+static int write_json(const bench *b, limn_error *err) {
+  limn_json j;
+  cli_json_begin(&j, err);
+  limn_json_begin_object(&j);
+  cli_json_text(&j, "model", b->m.folder);
+  cli_json_int(&j, "threads", limn_pool_size(b->m.pool));
+  cli_json_text(&j, "kernels", limn_model_kernels(b->m.model));
+  cli_json_text(&j, "weights", limn_model_weights(b->m.model));
+  cli_json_text(&j, "compute", limn_model_compute(b->m.model));
+  cli_json_int(&j, "packed_bytes", (int64_t)limn_model_packed_size(b->m.model));
+  cli_json_int(&j, "repeats", b->n_repeats);
+  cli_json_double(&j, "open_seconds", b->open_seconds);
+  cli_json_double(&j, "multiply_adds_per_second", b->ceilings.multiply_adds);
+  cli_json_double(&j, "bytes_read_per_second", b->ceilings.bytes_read);
+  member_rate(&j, "prefill", b->prefill, b->n_prompt, b->prefill_share);
+  member_rate(&j, "decode", b->decode, b->n_new, b->decode_share);
+  limn_json_key(&j, "error_against_scalar");
+  if (b->error >= 0)
+    limn_json_double(&j, b->error);
+  else
+    limn_json_null(&j);
+  limn_json_end_object(&j);
+  return cli_json_end(b->c, &j);
+}
+
+/* ---- the command -------------------------------------------------------------------------------
+ */
+
+static limn_status prepare(bench *b, limn_error *err) {
+  const limn_config *config = limn_model_config(b->m.model);
+  int64_t n_prompt = cli_int(b->c, "prompt", 0), n_new = cli_int(b->c, "new", 0);
+  b->n_prompt = n_prompt < config->n_ctx ? (int)n_prompt : config->n_ctx;
+  b->n_new = n_new < config->n_ctx ? (int)n_new : config->n_ctx;
+  b->n_repeats = (int)cli_int(b->c, "repeat", 0);
+  b->ids = limn_alloc_zeroed((size_t)config->n_ctx, sizeof *b->ids);
+  if (!b->ids) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  for (int i = 0; i < config->n_ctx; i++) /* any will do; these go through all of the vocabulary */
+    b->ids[i] = (int32_t)((int64_t)i * 7919 % config->vocab_size);
+  return LIMN_OK;
+}
+
+static limn_status bench_all(bench *b, limn_error *err) {
+  double start = now(), unused;
+  limn_status status = cli_open_model(b->c, &b->m, err);
+  if (status == LIMN_OK) status = prepare(b, err);
+  if (status == LIMN_OK)
+    status =
+        limn_session_new(b->m.model, &(limn_session_options){.pool = b->m.pool}, &b->session, err);
+  if (status != LIMN_OK) return status;
+  int n_prompt = b->n_prompt;
+  b->n_prompt = n_prompt < 6 ? n_prompt : 6;
+  status = prefill(b, &unused, err);
+  b->open_seconds = now() - start;
+  b->n_prompt = n_prompt;
+  if (status == LIMN_OK) status = measure(b, err);
+  if (status == LIMN_OK && !cli_flag(b->c, "no-check")) status = compare(b, err);
+  return status;
+}
+
+static int run(cli *c) {
+  limn_error err;
+  bench b = {.c = c, .error = -1};
+  limn_status status = bench_all(&b, &err);
+  int result = CLI_OK;
+  if (status != LIMN_OK)
+    result = cli_fail(c, &err);
+  else if (cli_flag(c, "json"))
+    result = write_json(&b, &err);
+  else
+    print_bench(&b);
+  limn_session_free(b.session);
+  limn_free(b.ids);
+  cli_close_model(&b.m);
+  return result;
+}
+
+const cli_command cmd_bench = {
+    .name = "bench",
+    .group = CLI_LOOK,
+    .rank = 60,
+    .summary = "measure how fast a model runs here, and how near to the machine's limits",
+    .usage = "[OPTION]...",
+    .description =
+        "Shows the tokens per second of a prompt (prefill) and of tokens one by one (decode), in "
+        "the median of several runs, each beside what the same threads reach when they only "
+        "multiply and add, or only read memory; the time from opening the files to the first "
+        "logits; and how far the logits are from those of the scalar kernels.\n\n"
+        "Other work on the machine makes all of this slower. The limits are the best of several "
+        "short measurements, before and after.",
+    .options = options,
+    .examples = examples,
+    .run = run,
+};

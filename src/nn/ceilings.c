@@ -1,0 +1,87 @@
+/*
+ * ceilings.c - how fast a team can multiply and read, when it does nothing else.
+ *
+ * A product of matrices can be no faster than multiply-adds that wait for nothing, a product with
+ * one row no faster than its weights come from memory (the roofline of Williams, Waterman and
+ * Patterson 2009). Both are taken as the best of several short runs, because on shared processors
+ * the others' work makes single ones slow, never fast.
+ */
+#include "base/memory.h"
+#include "nn/rows.h"
+
+#include <limn/kernels.h>
+
+#include <string.h>
+#include <time.h>
+
+enum { REPEATS = 7, PIECE = 64 * 1024 };
+
+typedef struct measuring {
+  const limn_kernels *kernels;
+  int64_t rounds;
+  float *memory;
+  size_t n; /* floats */
+} measuring;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static volatile float result; /* so that nothing is left out because nobody wants it */
+
+static void spin_task(void *user, size_t i) {
+  const measuring *m = user;
+  (void)i;
+  float x = m->kernels->spin(m->rounds);
+  if (x < 0) result = x;
+}
+
+static void read_task(void *user, size_t i) {
+  const measuring *m = user;
+  size_t at = i * PIECE, n = m->n - at < PIECE ? m->n - at : PIECE;
+  float x = m->kernels->read((int64_t)n, m->memory + at);
+  if (x < 0) result = x;
+}
+
+static void fill_task(void *user, size_t i) {
+  const measuring *m = user;
+  size_t at = i * PIECE, n = m->n - at < PIECE ? m->n - at : PIECE;
+  memset(m->memory + at, 0, n * sizeof *m->memory);
+}
+
+/* The shortest of some runs of all tasks, in seconds. */
+static double shortest(limn_pool *pool, size_t n, void (*task)(void *user, size_t i),
+                       measuring *m) {
+  double best = 0;
+  for (int i = 0; i < REPEATS; i++) {
+    double start = now();
+    limn_pool_run(pool, n, task, m);
+    double took = now() - start;
+    if (i == 0 || took < best) best = took;
+  }
+  return best > 0 ? best : 1e-9;
+}
+
+limn_status limn_measure_ceilings(limn_pool *pool, size_t size, limn_ceilings *out,
+                                  limn_error *err) {
+  measuring m = {.rounds = 1000, .n = size / sizeof(float)};
+  size_t pieces = (m.n + PIECE - 1) / PIECE, n_threads = (size_t)limn_pool_size(pool);
+  *out = (limn_ceilings){0};
+  limn_status status = limn_nn_choose_kernels(&m.kernels, err);
+  if (status != LIMN_OK) return status;
+  m.memory = limn_alloc_aligned(m.n + 1, sizeof *m.memory);
+  if (!m.memory) return limn_out_of_memory(err, "measuring how fast memory is read");
+  limn_want_huge_pages(m.memory, size);
+  limn_pool_run(pool, pieces, fill_task, &m);
+  double one = shortest(NULL, 1, spin_task, &m);
+  m.rounds = (int64_t)(0.02 / one * 1000) + 1; /* 20 ms */
+  double spinning = shortest(pool, n_threads, spin_task, &m);
+  double reading = shortest(pool, pieces, read_task, &m);
+  out->kernels = m.kernels->name;
+  out->multiply_adds = m.kernels->spin_size * (double)m.rounds * (double)n_threads / spinning;
+  out->bytes_read = (double)m.n * sizeof *m.memory / reading;
+  limn_free_aligned(m.memory);
+  return LIMN_OK;
+}
