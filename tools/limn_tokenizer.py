@@ -39,6 +39,12 @@ def library_path():
     return found
 
 
+def _check(function, *arguments):
+    error = _Error()
+    if function(*arguments, ctypes.byref(error)) != 0:
+        raise ValueError(error.text.decode("utf-8", "replace"))
+
+
 class Tokenizer:
     """The tokenizer in a folder with vocab.json and merges.txt, or tokenizer.json."""
 
@@ -50,9 +56,7 @@ class Tokenizer:
         self._call("limn_tokenizer_open", os.fsencode(folder), ctypes.byref(self._handle))
 
     def _call(self, name, *arguments):
-        error = _Error()
-        if getattr(self._library, name)(*arguments, ctypes.byref(error)) != 0:
-            raise ValueError(error.text.decode("utf-8", "replace"))
+        _check(getattr(self._library, name), *arguments)
 
     def encode(self, text):
         """The ids of a text; special tokens in it are ordinary characters."""
@@ -73,3 +77,77 @@ class Tokenizer:
     def close(self):
         self._library.limn_tokenizer_close(self._handle)
         self._handle = ctypes.c_void_p()
+
+
+class _TrainerOptions(ctypes.Structure):  # limn_trainer_options of limn/tokenizer_training.h
+    _fields_ = [
+        ("vocab_size", ctypes.c_int32),
+        ("min_frequency", ctypes.c_int64),
+        ("by_line", ctypes.c_bool),
+        ("specials", ctypes.POINTER(ctypes.c_char_p)),
+        ("n_specials", ctypes.c_size_t),
+        ("pool", ctypes.c_void_p),
+        ("progress", ctypes.c_void_p),
+        ("user", ctypes.c_void_p),
+    ]
+
+
+class _Merge(ctypes.Structure):  # limn_trained_merge
+    _fields_ = [
+        ("left", ctypes.c_int32),
+        ("right", ctypes.c_int32),
+        ("result", ctypes.c_int32),
+        ("count", ctypes.c_int64),
+    ]
+
+
+class Trainer:
+    """Learns an encoding: feed() texts, learn(), then vocab() and merges(), or write(folder)."""
+
+    def __init__(self, vocab_size, min_frequency=1, specials=(), by_line=False, threads=1):
+        self._library = ctypes.CDLL(library_path())
+        library = self._library
+        for name in ("limn_trainer_free", "limn_pool_free", "limn_trainer_n_merges"):
+            getattr(library, name).argtypes = [ctypes.c_void_p]
+        library.limn_trainer_n_merges.restype = ctypes.c_size_t
+        library.limn_trainer_merge.argtypes = [ctypes.c_void_p, ctypes.c_size_t]
+        library.limn_trainer_merge.restype = _Merge
+        library.limn_trainer_bytes.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p]
+        library.limn_trainer_bytes.restype = ctypes.c_void_p
+        self._pool, self._handle = ctypes.c_void_p(), ctypes.c_void_p()
+        _check(library.limn_pool_new, threads, ctypes.byref(self._pool))
+        texts = (ctypes.c_char_p * len(specials))(*(s.encode() for s in specials))
+        options = _TrainerOptions(
+            vocab_size, min_frequency, by_line, texts, len(specials), self._pool, None, None
+        )
+        _check(library.limn_trainer_new, ctypes.byref(options), ctypes.byref(self._handle))
+
+    def feed(self, data, chunk=0):
+        """One text, bytes, in chunks of `chunk` bytes."""
+        for at in range(0, len(data), chunk or len(data) or 1):
+            part = data[at : at + chunk] if chunk else data
+            _check(self._library.limn_trainer_feed, self._handle, part, ctypes.c_size_t(len(part)))
+        _check(self._library.limn_trainer_end_text, self._handle)
+
+    def learn(self):
+        _check(self._library.limn_trainer_learn, self._handle)
+
+    def bytes_of(self, token):
+        n = ctypes.c_size_t()
+        at = self._library.limn_trainer_bytes(self._handle, token, ctypes.byref(n))
+        return ctypes.string_at(at, n.value)
+
+    def merges(self):
+        """[(left, right, result)] by rank."""
+        found = []
+        for i in range(self._library.limn_trainer_n_merges(self._handle)):
+            merge = self._library.limn_trainer_merge(self._handle, i)
+            found.append((merge.left, merge.right, merge.result))
+        return found
+
+    def write(self, folder):
+        _check(self._library.limn_trainer_write, self._handle, os.fsencode(folder))
+
+    def close(self):
+        self._library.limn_trainer_free(self._handle)
+        self._library.limn_pool_free(self._pool)

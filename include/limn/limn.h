@@ -18,5 +18,6 @@
 #include <limn/session.h>
 #include <limn/tensor.h>
 #include <limn/tokenizer.h>
+#include <limn/tokenizer_training.h>
 
 #endif

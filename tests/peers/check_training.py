@@ -1,0 +1,150 @@
+#!/usr/bin/env python3
+"""Compares what `limn tokenizer train` learns with Hugging Face's trainer on the same text.
+
+    pip install tokenizers
+    tests/peers/check_training.py --lib build/release/liblimn.so [--texts N] [FILE...]
+
+The three files that each writes must be the same to the byte, the line feed at their end apart:
+for the Python library's source, for FILEs, for random texts in many alphabets, and for N small
+texts of two or three letters, in which pairs overlap and tie all the time. Chunks, threads, special
+tokens, frequencies and sizes vary. Exit status 1 at the first difference.
+"""
+import argparse
+import glob
+import os
+import random
+import sys
+import sysconfig
+import tempfile
+import time
+
+FILES = ("vocab.json", "merges.txt", "tokenizer.json")
+
+
+def learn_theirs(texts, folder, vocab_size, min_frequency, specials):
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        min_frequency=min_frequency,
+        special_tokens=list(specials),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    start = time.perf_counter()
+    tokenizer.train_from_iterator(texts, trainer)
+    took = time.perf_counter() - start
+    tokenizer.save(os.path.join(folder, "tokenizer.json"))
+    tokenizer.model.save(folder)
+    return took
+
+
+def learn_ours(texts, folder, vocab_size, min_frequency, specials, threads, chunk):
+    start = time.perf_counter()
+    trainer = limn_tokenizer.Trainer(vocab_size, min_frequency, specials, threads=threads)
+    for text in texts:
+        trainer.feed(text.encode("utf-8"), chunk)
+    trainer.learn()
+    took = time.perf_counter() - start
+    trainer.write(folder)
+    n_merges = len(trainer.merges())
+    trainer.close()
+    return took, n_merges
+
+
+def read(folder, name):
+    with open(os.path.join(folder, name), "rb") as file:
+        return file.read().rstrip(b"\n")
+
+
+def compare(name, texts, vocab_size, min_frequency=0, specials=(), threads=1, chunk=0):
+    """The seconds that each took, and how many merges; exits at a difference."""
+    with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
+        slow = learn_theirs(texts, theirs, vocab_size, min_frequency, specials)
+        fast, n_merges = learn_ours(
+            texts, ours, vocab_size, min_frequency, specials, threads, chunk
+        )
+        for file in FILES:
+            if read(ours, file) != read(theirs, file):
+                keep = tempfile.mkdtemp()
+                for folder, label in ((ours, "limn"), (theirs, "tokenizers")):
+                    with open(os.path.join(keep, f"{label}-{file}"), "wb") as out:
+                        out.write(read(folder, file))
+                sys.exit(
+                    f"{name}: {file} differs, both are in {keep} (vocab_size {vocab_size}, "
+                    f"min_frequency {min_frequency}, specials {list(specials)}, threads {threads}, "
+                    f"chunk {chunk})"
+                )
+    return slow, fast, n_merges
+
+
+def report(name, texts, *arguments, **options):
+    slow, fast, n_merges = compare(name, texts, *arguments, **options)
+    size = sum(len(text.encode("utf-8")) for text in texts) / 1e6
+    print(
+        f"{name}: {size:.1f} MB, {n_merges} merges, no difference; "
+        f"tokenizers {slow:.2f} s, limn {fast:.3f} s",
+        flush=True,
+    )
+
+
+def words(rng, letters, n, longest):
+    return " ".join(
+        "".join(rng.choice(letters) for _ in range(rng.randint(1, longest))) for _ in range(n)
+    )
+
+
+def small_text(rng):
+    letters = rng.choice(("a", "ab", "ab", "abc", "aab", "a\u00e9", "ab \n", "\u4e00a"))
+    text = words(rng, letters, rng.randint(1, 60), rng.choice((3, 8, 30)))
+    return text + rng.choice(letters) * rng.randint(0, 40)
+
+
+def main():
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--lib", required=True, help="liblimn.so")
+    parser.add_argument("--texts", type=int, default=2000, help="how many small texts")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("files", nargs="*", metavar="FILE")
+    options = parser.parse_args()
+    os.environ["LIMN_LIB"] = os.path.abspath(options.lib)
+    rng = random.Random(options.seed)
+    stdlib = sorted(glob.glob(os.path.join(sysconfig.get_paths()["stdlib"], "*.py")))
+    code = [open(f, encoding="utf-8", errors="replace", newline="").read() for f in stdlib]
+    report("source code", code, 16000, 2, ("<|endoftext|>", "<pad>"))
+    report("source code in chunks", code, 32000, 0, threads=2, chunk=777)
+    scalars = [c for c in range(0x20, 0x3000) if not 0xD800 <= c < 0xE000]
+    unicode = "".join(chr(rng.choice(scalars)) for _ in range(200_000))
+    report("random characters", [unicode], 8000, 0, chunk=10_000, threads=2)
+    report("two letters", [words(rng, "ab", 20_000, 40)], 20_000)
+    report("one letter", ["a" * 100_000], 1000)
+    if options.files:
+        files = [open(f, encoding="utf-8", newline="").read() for f in options.files]
+        for vocab_size in (500, 5000, 32_000):
+            report("files", files, vocab_size, 2, ("<|endoftext|>",), threads=2)
+        report("files", files, 32_000)
+    for i in range(options.texts):
+        texts = [small_text(rng) for _ in range(rng.randint(1, 3))]
+        specials = rng.choice(((), (), ("<s>",), ("a", "ab"), ("aa", "\u0120", "<s>", "aa")))
+        compare(
+            f"small text {i}",
+            texts,
+            rng.randint(256 + len(specials), 800),
+            rng.choice((0, 1, 2, 3, 10)),
+            specials,
+            rng.randint(1, 3),
+            rng.choice((0, 0, 1, 7)),
+        )
+    print(f"{options.texts} small texts: no difference")
+
+
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
+import limn_tokenizer  # noqa: E402
+
+main()
