@@ -81,6 +81,7 @@ class Tokenizer:
 
 class _TrainerOptions(ctypes.Structure):  # limn_trainer_options of limn/tokenizer_training.h
     _fields_ = [
+        ("pattern", ctypes.c_char_p),
         ("vocab_size", ctypes.c_int32),
         ("min_frequency", ctypes.c_int64),
         ("by_line", ctypes.c_bool),
@@ -104,7 +105,9 @@ class _Merge(ctypes.Structure):  # limn_trained_merge
 class Trainer:
     """Learns an encoding: feed() texts, learn(), then vocab() and merges(), or write(folder)."""
 
-    def __init__(self, vocab_size, min_frequency=1, specials=(), by_line=False, threads=1):
+    def __init__(
+        self, vocab_size, min_frequency=1, specials=(), by_line=False, threads=1, pattern="gpt2"
+    ):
         self._library = ctypes.CDLL(library_path())
         library = self._library
         for name in ("limn_trainer_free", "limn_pool_free", "limn_trainer_n_merges"):
@@ -118,7 +121,15 @@ class Trainer:
         _check(library.limn_pool_new, threads, ctypes.byref(self._pool))
         texts = (ctypes.c_char_p * len(specials))(*(s.encode() for s in specials))
         options = _TrainerOptions(
-            vocab_size, min_frequency, by_line, texts, len(specials), self._pool, None, None
+            pattern.encode(),
+            vocab_size,
+            min_frequency,
+            by_line,
+            texts,
+            len(specials),
+            self._pool,
+            None,
+            None,
         )
         _check(library.limn_trainer_new, ctypes.byref(options), ctypes.byref(self._handle))
 

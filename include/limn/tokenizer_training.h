@@ -27,6 +27,8 @@ extern "C" {
 typedef struct limn_trainer limn_trainer;
 
 typedef struct limn_trainer_options {
+  const char *pattern;   /* how texts are cut: "gpt2" (and so NULL), "llama3", "qwen2", "qwen3.5",
+                            "o200k", "tekken", "starcoder", "falcon", "deepseek" */
   int32_t vocab_size;    /* tokens wanted, the 256 bytes and the special tokens among them */
   int64_t min_frequency; /* a pair seen less often is not merged; 0 is 1 */
   bool by_line;          /* each line, its line feed included, is a text of its own */
@@ -41,8 +43,8 @@ typedef struct limn_trainer_options {
 
 /*
  * `options` is copied, the texts of special tokens too; the pool must outlive the trainer. RANGE: a
- * vocab_size below what bytes and special tokens need, or above 2^24; ARGUMENT: a special token
- * that is empty or no UTF-8; MEMORY.
+ * vocab_size below what bytes and special tokens need, or above 2^24; ARGUMENT: no
+ * such pattern, or a special token that is empty or no UTF-8; MEMORY.
  */
 LIMN_API limn_status limn_trainer_new(const limn_trainer_options *options, limn_trainer **out,
                                       limn_error *err);
@@ -62,9 +64,9 @@ LIMN_API limn_status limn_trainer_end_text(limn_trainer *t, limn_error *err);
 /* What was counted up to the last end of a text; complete after limn_trainer_learn. */
 typedef struct limn_training_counts {
   int64_t n_bytes;
-  int64_t n_pieces;          /* in all */
-  int64_t n_distinct;        /* different pieces */
-  int64_t n_distinct_bytes;  /* and their bytes */
+  int64_t n_pieces;         /* in all */
+  int64_t n_distinct;       /* different pieces */
+  int64_t n_distinct_bytes; /* and their bytes */
 } limn_training_counts;
 LIMN_API limn_training_counts limn_trainer_counts(const limn_trainer *t);
 

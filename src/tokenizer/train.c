@@ -12,12 +12,14 @@
  * The pair to merge comes from a heap, by count, then by ids. Counts that have changed since a pair
  * went in are noticed as it comes out; it then goes back with the right one.
  *
- * Where two merges make the same bytes (a+bc and ab+c), the token is one, and a pair with it can
- * come into being a second time. It then stands in the heap twice, each time with its own pieces,
- * as it does in Hugging Face's trainer, whose merges these are to equal.
+ * No two merges make the same bytes. A place where a token stands, and where at an earlier time no
+ * token reached across its ends, has gone through the same merges as those bytes alone: whenever
+ * the bytes became one token anywhere, they became one here. So a pair comes into being in one
+ * merge only, the one that makes the later of its two tokens, and has one list and one place in the
+ * heap.
  */
-#include "base/utf8.h"
 #include "tokenizer/train.h"
+#include "base/utf8.h"
 
 #include <limits.h>
 #include <stdlib.h>
@@ -39,7 +41,6 @@ typedef struct list_block {
 typedef struct pair_count {
   uint64_t key; /* left << 32 | right; NO_KEY in an empty place */
   int64_t count;
-  uint32_t n_lists;
 } pair_count;
 
 #define NO_KEY UINT64_MAX
@@ -146,7 +147,7 @@ static pair_count *find_pair(learning *l, uint64_t key) {
 
 static bool comes_before(const candidate *a, const candidate *b) {
   if (a->count != b->count) return a->count > b->count;
-  return a->key != b->key ? a->key < b->key : a->list < b->list;
+  return a->key < b->key;
 }
 
 static bool push(learning *l, candidate c) {
@@ -221,7 +222,6 @@ static bool add_candidate(learning *l, pair_count *pair, uint32_t *places, uint3
   }
   if (l->n_lists > UINT32_MAX) return false;
   l->lists[l->n_lists] = (place_list){places, n};
-  pair->n_lists++;
   return push(l, (candidate){pair->count, pair->key, (uint32_t)l->n_lists++});
 }
 
@@ -288,30 +288,13 @@ static bool merge_at(learning *l, const limn_trained_merge *m, uint32_t place) {
     good = gain(&l->sides[LEFT], left, place - l->lengths[left], count);
   }
   if (right != OUTSIDE) {
-    /* Result and result are one pair, whichever of the two was there first. */
-    int on = right == m->result ? LEFT : RIGHT;
     touch(&l->sides[RIGHT], right)->lost += count;
-    good = good && gain(&l->sides[on], right, place, count);
+    good = good && gain(&l->sides[RIGHT], right, place, count);
   }
   return good;
 }
 
-/* Merges the pair wherever it stands in the pieces that have a place of the list: what a second
- * list of the same pair says of them is taken along. */
-static bool merge_pieces(learning *l, const limn_trained_merge *m, const place_list *list) {
-  uint32_t done = 0;
-  for (uint32_t i = 0; i < list->n; i++) {
-    uint32_t at = list->places[i];
-    if (at < done) continue;
-    while (l->symbols[at - 1] != OUTSIDE)
-      at--;
-    for (; l->symbols[at] != OUTSIDE; at += l->lengths[l->symbols[at]])
-      if (!merge_at(l, m, at)) return false;
-    done = at;
-  }
-  return true;
-}
-
+/* From left to right, as it counts where a pair is of one token twice. */
 static bool merge_places(learning *l, const limn_trained_merge *m, const place_list *list) {
   for (uint32_t i = 0; i < list->n; i++)
     if (!merge_at(l, m, list->places[i])) return false;
@@ -375,9 +358,8 @@ static void clear_side(side *s) {
 
 static bool merge(learning *l, const limn_trained_merge *m, const candidate *c) {
   place_list list = l->lists[c->list];
-  bool is_alone = pair_place(l->pairs, l->pairs_size, c->key)->n_lists == 1;
-  bool good = is_alone ? merge_places(l, m, &list) : merge_pieces(l, m, &list);
-  good = good && add_gains(l, LEFT, m->result) && add_gains(l, RIGHT, m->result);
+  bool good =
+      merge_places(l, m, &list) && add_gains(l, LEFT, m->result) && add_gains(l, RIGHT, m->result);
   if (good) {
     subtract_losses(l, LEFT, m->left);
     subtract_losses(l, RIGHT, m->right);
@@ -643,27 +625,6 @@ static limn_status learn(learning *l, limn_bytes *scratch, limn_error *err) {
   return LIMN_OK;
 }
 
-/* A pair that was merged twice keeps the later place, as in Hugging Face's trainer. */
-static limn_status drop_repeated(learning *l, limn_error *err) {
-  limn_trainer *t = l->t;
-  size_t size = 16, n = t->n_merges;
-  while (size < 2 * t->n_merges)
-    size *= 2;
-  pair_count *seen = limn_resize(NULL, size, sizeof *seen);
-  if (!seen) return limn_out_of_memory(err, "learning merges");
-  memset(seen, 0xff, size * sizeof *seen);
-  for (size_t i = t->n_merges; i-- > 0;) {
-    uint64_t key = key_of(t->merges[i].left, t->merges[i].right);
-    pair_count *p = pair_place(seen, size, key);
-    if (p->key == NO_KEY) t->merges[--n] = t->merges[i];
-    p->key = key;
-  }
-  memmove(t->merges, t->merges + n, (t->n_merges - n) * sizeof *t->merges);
-  t->n_merges -= n;
-  limn_free(seen);
-  return LIMN_OK;
-}
-
 limn_status limn_trainer_learn(limn_trainer *t, limn_error *err) {
   learning l = {.t = t};
   limn_bytes scratch = {0};
@@ -674,7 +635,6 @@ limn_status limn_trainer_learn(limn_trainer *t, limn_error *err) {
   limn_status status = limn_counter_end_text(&t->counter, err);
   if (status == LIMN_OK) status = start(&l, err);
   if (status == LIMN_OK) status = learn(&l, &scratch, err);
-  if (status == LIMN_OK) status = drop_repeated(&l, err);
   limn_bytes_deinit(&scratch);
   deinit(&l);
   return status;
@@ -755,9 +715,12 @@ limn_status limn_trainer_new(const limn_trainer_options *options, limn_trainer *
   t->min_frequency = options->min_frequency > 1 ? options->min_frequency : 1;
   t->progress = options->progress;
   t->user = options->user;
+  limn_pattern pattern = LIMN_PATTERN_GPT2;
   limn_status status = start_vocab(t, options, err);
+  if (status == LIMN_OK && options->pattern)
+    status = limn_pattern_find(options->pattern, &pattern, err);
   if (status == LIMN_OK)
-    status = limn_counter_init(&t->counter, options->by_line, options->pool, err);
+    status = limn_counter_init(&t->counter, pattern, options->by_line, options->pool, err);
   if (status != LIMN_OK) {
     limn_trainer_free(t);
     return status;

@@ -8,6 +8,7 @@
 
 #include "tokenizer/tokenizer.h"
 
+#include <limn/io.h>
 #include <limn/tokenizer_training.h>
 
 /* ---- counting -------------------------------------------------------------------------------- */
@@ -41,6 +42,7 @@ void limn_piece_counts_deinit(limn_piece_counts *c);
 
 /* The text that is being fed, and a table for each thread. */
 typedef struct limn_counter {
+  limn_pattern pattern;
   bool by_line;
   limn_pool *pool;
   int n_tables;
@@ -50,7 +52,8 @@ typedef struct limn_counter {
   int64_t n_bytes;
 } limn_counter;
 
-limn_status limn_counter_init(limn_counter *c, bool by_line, limn_pool *pool, limn_error *err);
+limn_status limn_counter_init(limn_counter *c, limn_pattern pattern, bool by_line, limn_pool *pool,
+                              limn_error *err);
 void limn_counter_deinit(limn_counter *c);
 limn_status limn_counter_feed(limn_counter *c, const void *text, size_t n, limn_error *err);
 limn_status limn_counter_end_text(limn_counter *c, limn_error *err);
@@ -62,6 +65,14 @@ void limn_counter_each(const limn_counter *c,
                        void (*take)(void *user, const unsigned char *bytes, size_t n,
                                     int64_t count),
                        void *user);
+
+/* ---- patterns by name ------------------------------------------------------------------------ */
+
+/* ARGUMENT, with the names there are. */
+limn_status limn_pattern_find(const char *name, limn_pattern *out, limn_error *err);
+/* The "pre_tokenizer" of a tokenizer.json. Precondition: the pattern is one that has a name. */
+void limn_pattern_put(limn_json *j, limn_pattern pattern);
+void limn_put_byte_level(limn_json *j, bool add_prefix_space, bool use_regex);
 
 /* ---- the vocabulary that grows --------------------------------------------------------------- */
 

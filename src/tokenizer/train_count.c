@@ -19,6 +19,7 @@
 #define BLOCK      ((size_t)2 << 20) /* bytes of text for each thread */
 #define SLACK      16                /* readable bytes behind the text */
 #define MOST_SHORT 15
+#define SHORT_TEXT ((size_t)1 << 8)
 
 /* ---- pieces as numbers ----------------------------------------------------------------------- */
 
@@ -169,6 +170,10 @@ static bool add_all(limn_piece_counts *c, const limn_piece_counts *from) {
 
 /* ---- cutting --------------------------------------------------------------------------------- */
 
+static bool is_letter(limn_char_class class) {
+  return class == LIMN_CHAR_UPPER || class == LIMN_CHAR_LOWER || class == LIMN_CHAR_LETTER;
+}
+
 static bool is_letter_before(const unsigned char *text, size_t at) {
   unsigned char c = text[at - 1];
   if (c < 0x80) return (unsigned)((c | 0x20) - 'a') < 26;
@@ -177,13 +182,11 @@ static bool is_letter_before(const unsigned char *text, size_t at) {
     start--;
   int32_t code;
   size_t length = limn_utf8_decode(text + start, at - start, &code);
-  return start + length == at && code >= 0 &&
-         limn_char_class_of((uint32_t)code) == LIMN_CHAR_LETTER;
+  return start + length == at && code >= 0 && is_letter(limn_char_class_of((uint32_t)code));
 }
 
-static bool may_cut(const limn_counter *c, size_t at) {
-  const unsigned char *text = c->text;
-  if (c->by_line) return text[at - 1] == '\n';
+/* Between the bytes at - 1 and at; both are there. */
+static bool may_cut(const unsigned char *text, size_t at) {
   bool is_space = text[at] == ' ' || (text[at] >= '\t' && text[at] <= '\r');
   return is_space && is_letter_before(text, at);
 }
@@ -192,26 +195,42 @@ static bool may_cut(const limn_counter *c, size_t at) {
 static size_t last_cut(const limn_counter *c, size_t from, size_t to) {
   size_t at = to;
   while (--at > from)
-    if (may_cut(c, at)) return at;
+    if (c->by_line ? c->text[at - 1] == '\n' : may_cut(c->text, at)) return at;
   return from;
 }
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-static bool count_text(limn_piece_counts *counts, const unsigned char *text, size_t n) {
+static bool count_short_text(limn_piece_counts *counts, limn_pattern pattern,
+                             const unsigned char *text, size_t n) {
   for (size_t at = 0; at < n;) {
-    size_t end = limn_split_next(text, n, at);
+    size_t end = limn_split_next(pattern, text, n, at);
     if (!add_piece(counts, text + at, end - at)) return false;
     at = end;
   }
   return true;
 }
 
-static bool count_lines(limn_piece_counts *counts, const unsigned char *text, size_t n) {
+/* The patterns of several passes look far ahead from every piece; a text that is cut where it may
+ * be ends soon. */
+static bool count_text(limn_piece_counts *counts, limn_pattern pattern, const unsigned char *text,
+                       size_t n) {
+  for (size_t at = 0; at < n;) {
+    size_t end = n - at > SHORT_TEXT ? at + SHORT_TEXT : n;
+    while (end < n && !may_cut(text, end))
+      end++;
+    if (!count_short_text(counts, pattern, text + at, end - at)) return false;
+    at = end;
+  }
+  return true;
+}
+
+static bool count_lines(limn_piece_counts *counts, limn_pattern pattern, const unsigned char *text,
+                        size_t n) {
   for (size_t at = 0; at < n;) {
     const unsigned char *feed = memchr(text + at, '\n', n - at);
     size_t end = feed ? (size_t)(feed - text) + 1 : n;
-    if (!count_text(counts, text + at, end - at)) return false;
+    if (!count_text(counts, pattern, text + at, end - at)) return false;
     at = end;
   }
   return true;
@@ -228,7 +247,9 @@ static void count_part(void *user, size_t i) {
   limn_piece_counts *counts = &b->counter->tables[i];
   const unsigned char *text = b->counter->text + b->starts[i];
   size_t n = b->starts[i + 1] - b->starts[i];
-  bool good = b->counter->by_line ? count_lines(counts, text, n) : count_text(counts, text, n);
+  limn_pattern pattern = b->counter->pattern;
+  bool good = b->counter->by_line ? count_lines(counts, pattern, text, n)
+                                  : count_text(counts, pattern, text, n);
   if (!good) counts->out_of_memory = true;
 }
 
@@ -263,8 +284,10 @@ static limn_status reserve(limn_counter *c, size_t capacity, limn_error *err) {
   return LIMN_OK;
 }
 
-limn_status limn_counter_init(limn_counter *c, bool by_line, limn_pool *pool, limn_error *err) {
-  *c = (limn_counter){.by_line = by_line, .pool = pool, .n_tables = limn_pool_size(pool)};
+limn_status limn_counter_init(limn_counter *c, limn_pattern pattern, bool by_line, limn_pool *pool,
+                              limn_error *err) {
+  *c = (limn_counter){
+      .pattern = pattern, .by_line = by_line, .pool = pool, .n_tables = limn_pool_size(pool)};
   c->tables = limn_alloc_zeroed((size_t)c->n_tables, sizeof *c->tables);
   if (!c->tables) return limn_out_of_memory(err, "the pieces of a text");
   return reserve(c, BLOCK * (size_t)c->n_tables, err);

@@ -8,7 +8,6 @@
 #include "tokenizer/train.h"
 
 #include <errno.h>
-#include <limn/io.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -102,21 +101,6 @@ static void put_added(limn_json *j, const limn_trainer *t) {
   limn_json_end_array(j);
 }
 
-static void put_byte_level(limn_json *j, bool add_prefix_space, bool use_regex) {
-  limn_json_begin_object(j);
-  put_text(j, "type", "ByteLevel");
-  put_flag(j, "add_prefix_space", add_prefix_space);
-  put_flag(j, "trim_offsets", true);
-  put_flag(j, "use_regex", use_regex);
-  limn_json_end_object(j);
-}
-
-static void put_pre_tokenizer(limn_json *j, const limn_trainer *t) {
-  (void)t;
-  limn_json_key(j, "pre_tokenizer");
-  put_byte_level(j, false, true);
-}
-
 static bool put_model(limn_json *j, const limn_trainer *t, limn_bytes *text) {
   limn_json_key(j, "model");
   limn_json_begin_object(j);
@@ -143,10 +127,11 @@ static bool put_tokenizer(limn_json *j, const limn_trainer *t, limn_bytes *text)
   put_null(j, "padding");
   put_added(j, t);
   put_null(j, "normalizer");
-  put_pre_tokenizer(j, t);
+  limn_json_key(j, "pre_tokenizer");
+  limn_pattern_put(j, t->counter.pattern);
   put_null(j, "post_processor");
   limn_json_key(j, "decoder");
-  put_byte_level(j, true, true);
+  limn_put_byte_level(j, true, true);
   if (!put_model(j, t, text)) return false;
   limn_json_end_object(j);
   return true;
@@ -175,9 +160,8 @@ static limn_status write_vocab(const limn_trainer *t, limn_output *o, limn_error
 
 static bool merge_line(const limn_trainer *t, size_t i, limn_bytes *text, limn_bytes *line) {
   line->size = 0;
-  return printable(t, t->merges[i].left, text) &&
-         limn_bytes_append(line, text->data, text->size) && limn_bytes_append(line, " ", 1) &&
-         printable(t, t->merges[i].right, text) &&
+  return printable(t, t->merges[i].left, text) && limn_bytes_append(line, text->data, text->size) &&
+         limn_bytes_append(line, " ", 1) && printable(t, t->merges[i].right, text) &&
          limn_bytes_append(line, text->data, text->size) && limn_bytes_append(line, "\n", 1);
 }
 
