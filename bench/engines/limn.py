@@ -121,16 +121,20 @@ class Engine:
         self.api.call("limn_session_evaluate", self.session, ids, ctypes.c_size_t(n))
         rows = ctypes.c_size_t()
         at = self.lib.limn_session_logits(self.session, ctypes.byref(rows))
-        return np.ctypeslib.as_array(at, (rows.value, self.vocab_size))[-1]
+        return np.ctypeslib.as_array(at, (rows.value, self.vocab_size))
 
     def prefill(self, ids):
+        return self.every(ids)[-1]
+
+    def every(self, ids):
+        """The logits of all positions, where the session was made for that."""
         self.lib.limn_session_reset(self.session)
         return self.evaluate((ctypes.c_int32 * len(ids))(*ids), len(ids))
 
     def decode(self, ids, each=None):
         self.lib.limn_session_reset(self.session)
         for i in ids:
-            logits = self.evaluate(ctypes.byref(ctypes.c_int32(i)), 1)
+            logits = self.evaluate(ctypes.byref(ctypes.c_int32(i)), 1)[0]
             if each:
                 each(logits)
         return logits

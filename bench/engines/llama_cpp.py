@@ -88,14 +88,18 @@ class Engine:
             raise RuntimeError("llama.cpp cannot make a context")
         self.batch = c.llama_batch_init(n_ctx, 0, 1)
 
-    def evaluate(self, ids, position):
+    def evaluate(self, ids, position, every=False):
+        """The logits behind the last of these tokens, or behind each."""
         batch = self.batch
         batch.n_tokens = len(ids)
         for i, token in enumerate(ids):
             batch.token[i], batch.pos[i], batch.n_seq_id[i] = token, position + i, 1
-            batch.seq_id[i][0], batch.logits[i] = 0, i + 1 == len(ids)
+            batch.seq_id[i][0], batch.logits[i] = 0, every or i + 1 == len(ids)
         if self.c.llama_decode(self.context, batch):
             raise RuntimeError("llama_decode failed")
+        if every:
+            at = self.c.llama_get_logits(self.context)
+            return self.np.ctypeslib.as_array(at, (len(ids), self.vocab_size))
         at = self.c.llama_get_logits_ith(self.context, -1)
         return self.np.ctypeslib.as_array(at, (self.vocab_size,))
 
@@ -105,6 +109,10 @@ class Engine:
     def prefill(self, ids):
         self.clear()
         return self.evaluate(ids, 0)
+
+    def every(self, ids):
+        self.clear()
+        return self.evaluate(ids, 0, every=True)
 
     def decode(self, ids, each=None):
         self.clear()
