@@ -3,91 +3,76 @@
  * Translation of Rare Words with Subword Units", section 3.2; on bytes since GPT-2).
  *
  * Of all neighbouring pairs that training merged, the one that training merged first is merged
- * first; among equals the leftmost. A heap holds the candidates by (rank, place), a doubly linked
- * list the symbols, so that a piece of n bytes takes n log n steps. A merge makes candidates stale
- * rather than looking for them: one that no longer names two neighbours is dropped when its turn
- * comes. Short pieces, nearly all there are, go without a heap: looking through a handful of ranks
- * is quicker than keeping them in order.
+ * first; among equals the leftmost. Up to 64 bytes are merged at once (merge.h). A longer piece is
+ * merged window by window, which rests on one fact: a row of symbols is what merging a text gives if
+ * and only if each symbol and its neighbour stay apart when they stand alone. (No merge crosses the
+ * border of two symbols in the text without being the first to do so; until then both have gone
+ * their way undisturbed, as they would alone, and so the same merge would cross it there.) So
+ * a window begins where a symbol of the one before ends, not its last few, which the rest of the
+ * piece might have changed; and where the two symbols at that place do not stay apart, it begins one
+ * symbol earlier. Tokens longer than a window are found by a larger window, and what no window can
+ * settle goes through a heap of candidates, which needs n log n steps and knows no windows.
+ *
+ * Tables of merges in which a merge comes before one that makes its halves (none that training
+ * gives) do not allow the test at the border; they use the heap.
  */
-#include "tokenizer/tokenizer.h"
+#include "tokenizer/bpe.h"
 
-#include <limits.h>
+#include "base/memory.h"
+
 #include <string.h>
 
-/* Pieces of up to this many bytes are searched from end to end for each merge. */
-#define SHORT_PIECE 32
+/* ---- room
+ * ------------------------------------------------------------------------------------- */
 
 struct limn_bpe_candidate {
-  int32_t rank;
-  int32_t place; /* of the left symbol */
-  int32_t left, right;
-  int32_t result;
+  uint32_t symbol; /* what it would make, and so its rank */
+  int32_t place;   /* of the left symbol */
+  uint32_t left, right;
 };
 
-limn_status limn_tokens_push(limn_tokens *tokens, int32_t id, size_t offset, limn_error *err) {
-  if (tokens->n + 1 >= tokens->capacity) {
-    size_t capacity = tokens->capacity ? 2 * tokens->capacity : 64;
-    int32_t *ids = limn_resize(tokens->ids, capacity, sizeof *ids);
-    if (ids) tokens->ids = ids;
-    size_t *offsets = limn_resize(tokens->offsets, capacity, sizeof *offsets);
-    if (offsets) tokens->offsets = offsets;
-    if (!ids || !offsets) return limn_out_of_memory(err, "the tokens of a text");
-    tokens->capacity = capacity;
-  }
-  tokens->ids[tokens->n] = id;
-  tokens->offsets[tokens->n] = offset;
-  tokens->n++;
+void limn_bpe_deinit(limn_bpe *b) {
+  limn_free(b->out);
+  limn_free(b->symbols);
+  limn_free(b->previous);
+  limn_free(b->next);
+  limn_free(b->heap);
+  *b = (limn_bpe){0};
+}
+
+static limn_status reserve_out(limn_bpe *b, size_t n, limn_error *err) {
+  if (n <= b->capacity) return LIMN_OK;
+  size_t capacity = n + n / 4 + LIMN_LARGE_WINDOW;
+  uint32_t *out = limn_resize(b->out, capacity, sizeof *out);
+  if (!out) return limn_out_of_memory(err, "a long piece of text");
+  b->out = out;
+  b->capacity = capacity;
   return LIMN_OK;
 }
 
-/* ---- short pieces ------------------------------------------------------------------------------
+static limn_status reserve_heap(limn_bpe *b, size_t n, limn_error *err) {
+  if (n <= b->heap_capacity) return LIMN_OK;
+  if (n > INT32_MAX / 4) return limn_out_of_memory(err, "a piece of over five hundred million bytes");
+  limn_free(b->symbols);
+  limn_free(b->previous);
+  limn_free(b->next);
+  limn_free(b->heap);
+  b->heap_capacity = 0;
+  b->symbols = limn_resize(NULL, n, sizeof *b->symbols);
+  b->previous = limn_resize(NULL, n, sizeof *b->previous);
+  b->next = limn_resize(NULL, n, sizeof *b->next);
+  b->heap = limn_resize(NULL, 2 * n, sizeof *b->heap);
+  if (!b->symbols || !b->previous || !b->next || !b->heap)
+    return limn_out_of_memory(err, "a long piece of text");
+  b->heap_capacity = n;
+  return LIMN_OK;
+}
+
+/* ---- the heap: candidates by (rank, place) ------------------------------------------------------
  */
 
-/* Merges n symbols in place; starts[i] is where symbol i begins. Returns how many are left. */
-static size_t merge_short(const limn_tokenizer *t, int32_t *ids, uint8_t *starts, size_t n) {
-  const limn_merge *pairs[SHORT_PIECE];
-  for (size_t i = 0; i + 1 < n; i++)
-    pairs[i] = limn_tokenizer_find_merge(t, ids[i], ids[i + 1]);
-  for (;;) {
-    size_t best = n;
-    int32_t least = INT32_MAX;
-    for (size_t i = 0; i + 1 < n; i++) {
-      if (!pairs[i] || pairs[i]->rank >= least) continue;
-      least = pairs[i]->rank;
-      best = i;
-    }
-    if (best == n) return n;
-    ids[best] = pairs[best]->result;
-    n--;
-    memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
-    memmove(starts + best + 1, starts + best + 2, n - best - 1);
-    memmove(pairs + best, pairs + best + 1, (n - best) * sizeof *pairs);
-    if (best > 0) pairs[best - 1] = limn_tokenizer_find_merge(t, ids[best - 1], ids[best]);
-    if (best + 1 < n) pairs[best] = limn_tokenizer_find_merge(t, ids[best], ids[best + 1]);
-  }
-}
-
-static limn_status encode_short(const limn_tokenizer *t, const unsigned char *piece, size_t n,
-                                size_t offset, limn_tokens *out, limn_error *err) {
-  int32_t ids[SHORT_PIECE];
-  uint8_t starts[SHORT_PIECE];
-  for (size_t i = 0; i < n && i < SHORT_PIECE; i++) {
-    ids[i] = t->byte_ids[piece[i]];
-    starts[i] = (uint8_t)i;
-  }
-  n = merge_short(t, ids, starts, n);
-  for (size_t i = 0; i < n; i++) {
-    limn_status status = limn_tokens_push(out, ids[i], offset + starts[i], err);
-    if (status != LIMN_OK) return status;
-  }
-  return LIMN_OK;
-}
-
-/* ---- long pieces
- * --------------------------------------------------------------------------------- */
-
 static bool comes_before(const struct limn_bpe_candidate *a, const struct limn_bpe_candidate *b) {
-  return a->rank != b->rank ? a->rank < b->rank : a->place < b->place;
+  return a->symbol != b->symbol ? a->symbol < b->symbol : a->place < b->place;
 }
 
 static void push_candidate(limn_bpe *b, struct limn_bpe_candidate candidate) {
@@ -114,76 +99,119 @@ static struct limn_bpe_candidate pop_candidate(limn_bpe *b) {
   return first;
 }
 
-/* Room for a piece of n bytes. A merge puts in at most one candidate more than it takes out. */
-static limn_status reserve(limn_bpe *b, size_t n, limn_error *err) {
-  if (n <= b->capacity) return LIMN_OK;
-  if (n > INT32_MAX / 2) return limn_out_of_memory(err, "a piece of over a thousand million bytes");
-  limn_bpe_deinit(b);
-  b->ids = limn_alloc_zeroed(n, sizeof *b->ids);
-  b->prev = limn_alloc_zeroed(n, sizeof *b->prev);
-  b->next = limn_alloc_zeroed(n, sizeof *b->next);
-  b->heap = limn_alloc_zeroed(n, 2 * sizeof *b->heap);
-  if (!b->ids || !b->prev || !b->next || !b->heap) {
-    limn_bpe_deinit(b);
-    return limn_out_of_memory(err, "a long piece of text");
-  }
-  b->capacity = n;
-  return LIMN_OK;
+static void consider(limn_bpe *b, const limn_symbols *s, int32_t place) {
+  uint32_t left = b->symbols[place], right = b->symbols[b->next[place]];
+  uint32_t symbol = limn_symbols_find(s, left, right);
+  if (symbol != LIMN_NO_SYMBOL)
+    push_candidate(b, (struct limn_bpe_candidate){symbol, place, left, right});
 }
 
-void limn_bpe_deinit(limn_bpe *b) {
-  limn_free(b->ids);
-  limn_free(b->prev);
-  limn_free(b->next);
-  limn_free(b->heap);
-  *b = (limn_bpe){0};
-}
-
-static void consider(limn_bpe *b, const limn_tokenizer *t, int32_t place) {
-  int32_t left = b->ids[place], right = b->ids[b->next[place]];
-  const limn_merge *merge = limn_tokenizer_find_merge(t, left, right);
-  if (merge)
-    push_candidate(b, (struct limn_bpe_candidate){merge->rank, place, left, right, merge->result});
-}
-
-static void merge_long(limn_bpe *b, const limn_tokenizer *t, int32_t n) {
+/*
+ * A merge makes candidates stale rather than looking for them: one that no longer names two
+ * neighbours is dropped when its turn comes. A merge puts in at most one more than it takes out.
+ */
+static void merge_by_heap(limn_bpe *b, const limn_symbols *s, int32_t n) {
   b->n_heap = 0;
   for (int32_t i = 0; i + 1 < n; i++)
-    consider(b, t, i);
+    consider(b, s, i);
   while (b->n_heap > 0) {
     struct limn_bpe_candidate c = pop_candidate(b);
     int32_t right = b->next[c.place];
-    if (b->ids[c.place] != c.left || right < 0 || b->ids[right] != c.right) continue;
-    b->ids[c.place] = c.result;
-    b->ids[right] = -1; /* no longer a symbol */
+    if (b->symbols[c.place] != c.left || right < 0 || b->symbols[right] != c.right) continue;
+    b->symbols[c.place] = c.symbol;
+    b->symbols[right] = LIMN_NO_SYMBOL;
     b->next[c.place] = b->next[right];
     if (b->next[c.place] >= 0) {
-      b->prev[b->next[c.place]] = c.place;
-      consider(b, t, c.place);
+      b->previous[b->next[c.place]] = c.place;
+      consider(b, s, c.place);
     }
-    if (b->prev[c.place] >= 0) consider(b, t, b->prev[c.place]);
+    if (b->previous[c.place] >= 0) consider(b, s, b->previous[c.place]);
   }
 }
 
-static limn_status encode_long(limn_bpe *b, const limn_tokenizer *t, const unsigned char *piece,
-                               size_t n, size_t offset, limn_tokens *out, limn_error *err) {
-  limn_status status = reserve(b, n, err);
+limn_status limn_bpe_heap(limn_bpe *b, const limn_symbols *s, const unsigned char *piece, size_t n,
+                          limn_error *err) {
+  limn_status status = reserve_heap(b, n, err);
+  if (status == LIMN_OK) status = reserve_out(b, n, err);
   if (status != LIMN_OK) return status;
   for (size_t i = 0; i < n; i++) {
-    b->ids[i] = t->byte_ids[piece[i]];
-    b->prev[i] = (int32_t)i - 1;
+    b->symbols[i] = piece[i];
+    b->previous[i] = (int32_t)i - 1;
     b->next[i] = i + 1 < n ? (int32_t)i + 1 : -1;
   }
-  merge_long(b, t, (int32_t)n);
-  for (int32_t i = 0; i >= 0; i = b->next[i]) {
-    status = limn_tokens_push(out, b->ids[i], offset + (size_t)i, err);
-    if (status != LIMN_OK) return status;
-  }
+  merge_by_heap(b, s, (int32_t)n);
+  b->n_out = 0;
+  for (int32_t i = 0; i >= 0; i = b->next[i])
+    b->out[b->n_out++] = b->symbols[i];
   return LIMN_OK;
 }
 
-limn_status limn_bpe_encode(limn_bpe *b, const limn_tokenizer *t, const unsigned char *piece,
-                            size_t n, size_t offset, limn_tokens *out, limn_error *err) {
-  if (n <= SHORT_PIECE) return encode_short(t, piece, n, offset, out, err);
-  return encode_long(b, t, piece, n, offset, out, err);
+/* ---- windows
+ * ---------------------------------------------------------------------------------- */
+
+typedef struct windows {
+  limn_bpe *b;
+  const limn_merger *merger;
+  const limn_symbols *s;
+  const unsigned char *piece;
+  size_t n;
+  size_t at;        /* where the next window begins: the end of out's last symbol */
+  size_t farthest;  /* the farthest that a window has reached */
+  size_t n_retries; /* since then */
+  size_t size;      /* of a window */
+} windows;
+
+/* Takes back the last symbol. */
+static void step_back(windows *w) {
+  w->at -= w->s->lengths[w->b->out[--w->b->n_out]];
+}
+
+/* How many of the window's symbols to keep: all at the end of the piece, else not the last few. */
+static size_t symbols_to_keep(const windows *w, size_t n_symbols, size_t size) {
+  if (w->at + size == w->n) return n_symbols;
+  const uint32_t *symbols = w->b->out + w->b->n_out;
+  size_t keep = n_symbols, given_back = 0;
+  while (keep > 1 && given_back < w->size / 8) {
+    keep--;
+    given_back += w->s->lengths[symbols[keep]];
+  }
+  return keep;
+}
+
+/* Merges the next window, or takes back a symbol so that the next begins earlier. */
+static void next_window(windows *w) {
+  size_t size = w->n - w->at < w->size ? w->n - w->at : w->size;
+  uint32_t *symbols = w->b->out + w->b->n_out;
+  size_t n = size <= LIMN_SMALL_WINDOW ? w->merger->small(w->s, w->piece + w->at, size, symbols)
+                                       : w->merger->large(w->s, w->piece + w->at, size, symbols);
+  if (w->b->n_out > 0 && !limn_symbols_stay(w->s, symbols[-1], symbols[0])) {
+    w->n_retries++;
+    step_back(w);
+    return;
+  }
+  size_t keep = symbols_to_keep(w, n, size);
+  for (size_t i = 0; i < keep; i++)
+    w->at += w->s->lengths[symbols[i]];
+  w->b->n_out += keep;
+  w->n_retries = w->at > w->farthest ? 0 : w->n_retries + 1;
+  if (w->at > w->farthest) w->farthest = w->at;
+}
+
+#define MOST_RETRIES 8
+
+limn_status limn_bpe_encode(limn_bpe *b, const limn_merger *merger, const limn_symbols *s,
+                            const unsigned char *piece, size_t n, limn_error *err) {
+  if (n > LIMN_SMALL_WINDOW && !s->is_ordered) return limn_bpe_heap(b, s, piece, n, err);
+  limn_status status = reserve_out(b, n + LIMN_LARGE_WINDOW, err);
+  if (status != LIMN_OK) return status;
+  windows w = {b, merger, s, piece, n, 0, 0, 0, LIMN_SMALL_WINDOW};
+  b->n_out = 0;
+  while (w.at < n) {
+    next_window(&w);
+    if (w.n_retries <= MOST_RETRIES) continue;
+    if (w.size == LIMN_LARGE_WINDOW) return limn_bpe_heap(b, s, piece, n, err);
+    w.size = LIMN_LARGE_WINDOW;
+    w.n_retries = 0;
+  }
+  return LIMN_OK;
 }

@@ -307,7 +307,7 @@ static size_t next_falcon(span s, size_t at) {
 
 /*
  * Three passes: \p{N}{1,3} and then [\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+ apart from the rest;
- * and in the rest
+ * and in each of the pieces
  *
  *     [!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+|
  *      ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
@@ -357,8 +357,7 @@ static size_t deepseek_match(span s, size_t at) {
 static size_t next_deepseek(span s, size_t at) {
   size_t length;
   if (is_in(s, at, NUMBERS)) return run_of(s, at, NUMBERS, 3);
-  if (is_east_asian(s, at, &length)) return east_asian_end(s, at, true);
-  s.n = east_asian_end(s, at, false);
+  s.n = east_asian_end(s, at, is_east_asian(s, at, &length));
   size_t end = deepseek_match(s, at);
   if (end > at) return end;
   do {

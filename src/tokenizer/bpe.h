@@ -1,0 +1,31 @@
+/*
+ * bpe.h - inside the library: merging the bytes of one piece.
+ */
+#ifndef LIMN_SRC_TOKENIZER_BPE_H
+#define LIMN_SRC_TOKENIZER_BPE_H
+
+#include "tokenizer/merge.h"
+
+/* Working space, kept between pieces, and the result. Start from {0}. */
+typedef struct limn_bpe {
+  uint32_t *out; /* (n_out) symbols */
+  size_t n_out, capacity;
+  uint32_t *symbols; /* the rest is the heap's */
+  int32_t *previous, *next;
+  struct limn_bpe_candidate *heap;
+  size_t n_heap, heap_capacity;
+} limn_bpe;
+
+void limn_bpe_deinit(limn_bpe *b);
+
+/* Merges a piece of n > 0 bytes to symbols in b->out. MEMORY. */
+limn_status limn_bpe_encode(limn_bpe *b, const limn_merger *merger, const limn_symbols *s,
+                            const unsigned char *piece, size_t n, limn_error *err);
+/* The same by a heap of candidates; for any table. */
+limn_status limn_bpe_heap(limn_bpe *b, const limn_symbols *s, const unsigned char *piece, size_t n,
+                          limn_error *err);
+
+/* The fastest that this processor has, or the one that LIMN_ISA names. */
+const limn_merger *limn_merger_best(void);
+
+#endif

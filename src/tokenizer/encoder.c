@@ -1,0 +1,335 @@
+/*
+ * encoder.c - what a thread needs to encode: a cache of pieces, room to merge, and where ids go.
+ *
+ * Most pieces of a text have been seen before, so most of encoding is remembering. The cache is
+ * a table of pairs of slots (encoder.h); a new piece takes the first place of its pair and moves the
+ * one there to the second. The store beside it holds what does not fit into a slot. When the store
+ * is full, both are emptied: remembering begins anew, and the memory stays what it was.
+ */
+#include "tokenizer/encoder.h"
+
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* ---- which loop ---------------------------------------------------------------------------------
+ */
+
+static bool has_feature(const char *name) {
+  const char *all = limn_cpu_features(), *at = strstr(all, name);
+  size_t n = strlen(name);
+  return at && (at[n] == ' ' || at[n] == '\0');
+}
+
+const limn_encoder_loop *const *limn_loops(void) {
+#if defined(__x86_64__)
+  static const limn_encoder_loop *const all[] = {&limn_loop_avx512, &limn_loop_avx2,
+                                                 &limn_loop_scalar, NULL};
+  bool has_avx2 = has_feature("avx2") && has_feature("bmi2");
+  bool has_avx512 = has_avx2 && has_feature("avx512bw") && has_feature("avx512vl") &&
+                    has_feature("avx512dq") && has_feature("avx512cd") &&
+                    has_feature("avx512vbmi") && has_feature("avx512vbmi2");
+  return all + (has_avx512 ? 0 : has_avx2 ? 1 : 2);
+#else
+  static const limn_encoder_loop *const all[] = {&limn_loop_scalar, NULL};
+  return all;
+#endif
+}
+
+const limn_encoder_loop *limn_loop_best(void) {
+  const limn_encoder_loop *const *all = limn_loops();
+  const char *wanted = getenv("LIMN_KERNELS");
+  for (size_t i = 0; wanted && all[i]; i++) {
+    if (strcmp(all[i]->isa, wanted) == 0) return all[i];
+  }
+  return all[0];
+}
+
+/* ---- opening and closing ------------------------------------------------------------------------
+ */
+
+#define LEAST_SLOTS 16
+#define MOST_CACHE  ((size_t)1 << 34)
+
+/* A third of the cache, at most, is the store. */
+static void share_out(size_t cache_bytes, size_t *n_slots, size_t *store_size) {
+  size_t n = LEAST_SLOTS;
+  while (2 * n * sizeof(limn_slot) <= cache_bytes / 4 * 3)
+    n *= 2;
+  size_t used = n * sizeof(limn_slot);
+  *n_slots = n;
+  *store_size = cache_bytes > used ? (cache_bytes - used) / 16 * 16 : 0;
+}
+
+limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
+                                  const limn_encoder_loop *loop, limn_encoder **out,
+                                  limn_error *err) {
+  size_t n_slots;
+  *out = NULL;
+  limn_encoder *e = limn_alloc(sizeof *e);
+  if (!e) return limn_out_of_memory(err, "an encoder");
+  memset(e, 0, offsetof(limn_encoder, ids));
+  share_out(cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE, &n_slots, &e->store_size);
+  e->t = t;
+  e->loop = loop;
+  e->slots = limn_alloc_aligned(n_slots, sizeof *e->slots);
+  e->slot_mask = (n_slots - 1) & ~(size_t)1;
+  e->store = limn_alloc(e->store_size);
+  if (!e->slots || !e->store) {
+    limn_encoder_free(e);
+    return limn_out_of_memory(err, "an encoder's cache");
+  }
+  memset(e->slots, 0, n_slots * sizeof *e->slots);
+  *out = e;
+  return LIMN_OK;
+}
+
+limn_status limn_encoder_new(const limn_tokenizer *t, size_t cache_bytes, limn_encoder **out,
+                             limn_error *err) {
+  return limn_encoder_new_with(t, cache_bytes, limn_loop_best(), out, err);
+}
+
+void limn_encoder_free(limn_encoder *e) {
+  if (!e) return;
+  limn_bpe_deinit(&e->bpe);
+  limn_free_aligned(e->slots);
+  limn_free(e->store);
+  limn_free(e);
+}
+
+/* ---- where ids go -------------------------------------------------------------------------------
+ */
+
+static limn_status grow(limn_tokens *tokens, size_t n, limn_error *err) {
+  if (n < tokens->capacity) return LIMN_OK;
+  size_t capacity = tokens->capacity ? tokens->capacity : 64;
+  while (capacity <= n)
+    capacity *= 2;
+  int32_t *ids = limn_resize(tokens->ids, capacity, sizeof *ids);
+  if (ids) tokens->ids = ids;
+  size_t *offsets = limn_resize(tokens->offsets, capacity, sizeof *offsets);
+  if (offsets) tokens->offsets = offsets;
+  if (!ids || !offsets) return limn_out_of_memory(err, "the tokens of a text");
+  tokens->capacity = capacity;
+  return LIMN_OK;
+}
+
+static limn_status append(limn_encoder *e, const int32_t *ids, size_t n, limn_error *err) {
+  limn_sink *sink = &e->sink;
+  if (sink->tokens) {
+    limn_tokens *tokens = sink->tokens;
+    limn_status status = grow(tokens, tokens->n + n, err);
+    if (status != LIMN_OK) return status;
+    memcpy(tokens->ids + tokens->n, ids, n * sizeof *ids);
+    size_t offset = tokens->n ? tokens->offsets[tokens->n] : sink->start;
+    for (size_t i = 0; i < n; i++) {
+      size_t length;
+      tokens->offsets[tokens->n + i] = offset;
+      limn_tokenizer_bytes(e->t, ids[i], &length);
+      offset += length;
+    }
+    tokens->n += n;
+    tokens->offsets[tokens->n] = offset;
+    return LIMN_OK;
+  }
+  if (n > sink->capacity - sink->n) {
+    n = sink->capacity - sink->n;
+    sink->is_full = true;
+  }
+  if (sink->ids) memcpy(sink->ids + sink->n, ids, n * sizeof *ids);
+  sink->n += n;
+  return LIMN_OK;
+}
+
+limn_status limn_encoder_flush(limn_encoder *e, limn_error *err) {
+  limn_status status = append(e, e->ids, e->n_ids, err);
+  e->n_ids = 0;
+  return status;
+}
+
+limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err) {
+  limn_status status = LIMN_OK;
+  if (e->n_ids == LIMN_CHUNK_IDS) status = limn_encoder_flush(e, err);
+  e->ids[e->n_ids++] = id;
+  return status;
+}
+
+/* ---- the store ----------------------------------------------------------------------------------
+ */
+
+/* What lies in the store: the piece (padded to 4 bytes), then its ids. */
+typedef struct stored {
+  uint32_t n_bytes, n_ids;
+} stored;
+
+/* The upper byte of a key that leads to the store; no piece in a slot has this length. */
+#define STORED ((uint64_t)0xff << 56)
+
+static size_t padded(size_t n) {
+  return (n + 3) & ~(size_t)3;
+}
+
+/* Two hashes of the bytes in one go (Knuth's multiplicative hashing, eight bytes a step). */
+static void hash_piece(const unsigned char *piece, size_t n, uint64_t *low, uint64_t *high) {
+  uint64_t a = n, b = ~(uint64_t)n;
+  for (size_t i = 0; i < n; i += 8) {
+    uint64_t word = 0;
+    memcpy(&word, piece + i, n - i < 8 ? n - i : 8);
+    a = (a ^ word) * 0x9e3779b97f4a7c15u;
+    a ^= a >> 32;
+    b = (b + word) * 0xd6e8feb86659fd93u;
+  }
+  *low = a;
+  *high = STORED | (b >> 8);
+}
+
+static limn_slot *find_slot(const limn_encoder *e, uint64_t low, uint64_t high) {
+  limn_slot *pair = e->slots + (limn_slot_hash(low, high) & e->slot_mask);
+  if (pair[0].low == low && pair[0].high == high) return &pair[0];
+  if (pair[1].low == low && pair[1].high == high) return &pair[1];
+  return NULL;
+}
+
+static limn_slot *new_slot(limn_encoder *e, uint64_t low, uint64_t high) {
+  limn_slot *pair = e->slots + (limn_slot_hash(low, high) & e->slot_mask);
+  if (pair[0].high != 0) pair[1] = pair[0];
+  pair[0].low = low;
+  pair[0].high = high;
+  return pair;
+}
+
+/* The ids of a piece in the store, or NULL. The bytes decide, not the hash. */
+static const int32_t *find_stored(const limn_encoder *e, uint64_t low, uint64_t high,
+                                  const unsigned char *piece, size_t n, size_t *n_ids) {
+  const limn_slot *slot = find_slot(e, low, high);
+  if (!slot) return NULL;
+  const unsigned char *at = e->store + (size_t)slot->ids[0] * 4;
+  stored head;
+  memcpy(&head, at, sizeof head);
+  at += sizeof head;
+  if (head.n_bytes != n || memcmp(at, piece, n) != 0) return NULL;
+  *n_ids = head.n_ids;
+  return (const int32_t *)(const void *)(at + padded(n));
+}
+
+static void forget_all(limn_encoder *e) {
+  memset(e->slots, 0, (e->slot_mask + 2) * sizeof *e->slots);
+  e->store_used = 0;
+}
+
+static void keep_stored(limn_encoder *e, uint64_t low, uint64_t high, const unsigned char *piece,
+                        size_t n, const int32_t *ids, size_t n_ids) {
+  size_t size = sizeof(stored) + padded(n) + n_ids * sizeof *ids;
+  if (n > LIMN_KEPT_PIECE || size > e->store_size / 4) return;
+  if (size > e->store_size - e->store_used) forget_all(e);
+  unsigned char *at = e->store + e->store_used;
+  new_slot(e, low, high)->ids[0] = (uint32_t)(e->store_used / 4);
+  stored head = {(uint32_t)n, (uint32_t)n_ids};
+  memcpy(at, &head, sizeof head);
+  memcpy(at + sizeof head, piece, n);
+  memcpy(at + sizeof head + padded(n), ids, n_ids * sizeof *ids);
+  e->store_used += size;
+}
+
+/* ---- pieces -------------------------------------------------------------------------------------
+ */
+
+/* Merges a piece and appends its ids to e->ids, or to the sink when there are too many. */
+static limn_status merge_piece(limn_encoder *e, const unsigned char *piece, size_t n,
+                               limn_error *err) {
+  const limn_symbols *s = &e->t->symbols;
+  if (n <= LIMN_SMALL_WINDOW) {
+    uint32_t symbols[LIMN_SMALL_WINDOW];
+    size_t n_symbols = e->loop->merger->small(s, piece, n, symbols);
+    int32_t *out = e->ids + e->n_ids;
+    for (size_t i = 0; i < n_symbols; i++)
+      out[i] = s->ids[symbols[i]];
+    e->n_ids += n_symbols;
+    return LIMN_OK;
+  }
+  limn_status status = limn_bpe_encode(&e->bpe, e->loop->merger, s, piece, n, err);
+  for (size_t at = 0; status == LIMN_OK && at < e->bpe.n_out && !e->sink.is_full;) {
+    size_t room = LIMN_CHUNK_IDS - e->n_ids, left = e->bpe.n_out - at;
+    size_t count = left < room ? left : room;
+    for (size_t i = 0; i < count; i++)
+      e->ids[e->n_ids++] = s->ids[e->bpe.out[at++]];
+    if (at < e->bpe.n_out || e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK)
+      status = limn_encoder_flush(e, err);
+  }
+  return status;
+}
+
+static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_t n,
+                              limn_error *err) {
+  uint64_t low, high;
+  size_t n_ids, before = e->n_ids;
+  if (n > LIMN_KEPT_PIECE || e->store_size == 0) return merge_piece(e, piece, n, err);
+  hash_piece(piece, n, &low, &high);
+  const int32_t *ids = find_stored(e, low, high, piece, n, &n_ids);
+  if (ids && n_ids <= LIMN_CHUNK_IDS - e->n_ids) {
+    memcpy(e->ids + e->n_ids, ids, n_ids * sizeof *ids);
+    e->n_ids += n_ids;
+    return LIMN_OK;
+  }
+  if (e->n_ids > LIMN_CHUNK_IDS - LIMN_KEPT_PIECE) {
+    limn_status status = limn_encoder_flush(e, err);
+    if (status != LIMN_OK) return status;
+    before = 0;
+  }
+  limn_status status = merge_piece(e, piece, n, err);
+  if (status == LIMN_OK && e->n_ids > before)
+    keep_stored(e, low, high, piece, n, e->ids + before, e->n_ids - before);
+  return status;
+}
+
+limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size_t n,
+                               limn_error *err) {
+  uint64_t key[2] = {0, 0};
+  if (n > LIMN_SHORT_PIECE) return long_piece(e, piece, n, err);
+  memcpy(key, piece, n);
+  key[1] |= (uint64_t)n << 56;
+  const limn_slot *found = find_slot(e, key[0], key[1]);
+  int32_t *out = e->ids + e->n_ids;
+  if (found) {
+    memcpy(out, found->ids, sizeof found->ids);
+    out[0] = (int32_t)(found->ids[0] & LIMN_ID_MASK);
+    e->n_ids += found->ids[0] >> LIMN_ID_BITS;
+    return LIMN_OK;
+  }
+  uint32_t symbols[LIMN_SHORT_PIECE];
+  size_t n_ids;
+  uint64_t low = key[0], high = key[1] | STORED;
+  const int32_t *ids = find_stored(e, low, high, piece, n, &n_ids);
+  if (ids) {
+    memcpy(out, ids, n_ids * sizeof *ids);
+    e->n_ids += n_ids;
+    return LIMN_OK;
+  }
+  n_ids = e->loop->merger->small(&e->t->symbols, piece, n, symbols);
+  for (size_t i = 0; i < n_ids; i++)
+    out[i] = e->t->symbols.ids[symbols[i]];
+  e->n_ids += n_ids;
+  if (n_ids > LIMN_SLOT_IDS) {
+    keep_stored(e, low, high, piece, n, out, n_ids);
+  } else {
+    limn_slot *slot = new_slot(e, key[0], key[1]);
+    memcpy(slot->ids, out, sizeof slot->ids);
+    slot->ids[0] |= (uint32_t)n_ids << LIMN_ID_BITS;
+  }
+  return LIMN_OK;
+}
+
+/* ---- the face -----------------------------------------------------------------------------------
+ */
+
+limn_status limn_encoder_encode(limn_encoder *e, const char *text, size_t n, limn_special special,
+                                limn_encoding *io, limn_error *err) {
+  e->sink = (limn_sink){.ids = io->ids, .capacity = io->ids ? io->capacity : SIZE_MAX};
+  if (io->capacity > 0 && !io->ids) e->sink.capacity = io->capacity;
+  e->n_ids = 0;
+  io->n = 0;
+  limn_status status = limn_encode_text(e, text, n, special, err);
+  if (status == LIMN_OK) status = limn_encoder_flush(e, err);
+  if (status == LIMN_OK) io->n = e->sink.n;
+  return status;
+}

@@ -1,0 +1,107 @@
+/*
+ * encoder.h - inside the library: an encoder's cache and room, and the loop that runs over a text.
+ *
+ *     text --(split)--> pieces --(cache)--> ids
+ *                                  |  where it has none: bpe.c, and the cache learns them
+ */
+#ifndef LIMN_SRC_TOKENIZER_ENCODER_H
+#define LIMN_SRC_TOKENIZER_ENCODER_H
+
+#include "tokenizer/bpe.h"
+#include "tokenizer/tokenizer.h"
+
+/* ---- the cache ----------------------------------------------------------------------------------
+ */
+
+/*
+ * A piece of up to 15 bytes is its own key: the bytes, zeros, the length. So what is found is exact.
+ * Its ids, at most four, stand beside it. Whatever is longer, in bytes or in ids, lies in the store,
+ * and the key is a hash: there the bytes are compared.
+ */
+#define LIMN_SHORT_PIECE 15
+#define LIMN_SLOT_IDS    4
+/* Pieces of more bytes than this are not kept. */
+#define LIMN_KEPT_PIECE 512
+
+typedef struct limn_slot {
+  uint64_t low, high; /* the last byte is the length; or LIMN_STORED and more */
+  uint32_t ids[4];    /* the first has their number in its upper byte; or where in the store */
+} limn_slot;
+
+#define LIMN_ID_BITS 24
+#define LIMN_ID_MASK (((uint32_t)1 << LIMN_ID_BITS) - 1)
+
+static inline size_t limn_slot_hash(uint64_t low, uint64_t high) {
+  uint64_t h = (low ^ high * 0x9fb21c651e98df25u) * 0x9e3779b97f4a7c15u;
+  return (size_t)(h ^ h >> 29) ;
+}
+
+/* ---- the encoder --------------------------------------------------------------------------------
+ */
+
+typedef struct limn_encoder_loop limn_encoder_loop;
+
+/* Ids collect here before they go where the caller wants them. */
+#define LIMN_CHUNK_IDS 4096
+/* What one block of text may add: a token a byte, and stores of four at once. */
+#define LIMN_CHUNK_SLACK 256
+
+/* Where ids go. */
+typedef struct limn_sink {
+  int32_t *ids;        /* (capacity), or NULL */
+  limn_tokens *tokens; /* that grow; or NULL */
+  size_t n, capacity;
+  bool is_full; /* capacity ids are there, and more would follow */
+} limn_sink;
+
+struct limn_encoder {
+  const limn_tokenizer *t;
+  const limn_encoder_loop *loop;
+  limn_slot *slots; /* pairs of two; 64 bytes aligned */
+  size_t slot_mask; /* of a pair's first */
+  unsigned char *store;
+  size_t store_size, store_used;
+  limn_bpe bpe;
+  limn_sink sink;
+  size_t n_ids;
+  int32_t ids[LIMN_CHUNK_IDS];
+};
+
+/*
+ * Encodes one piece and appends its ids to e->ids, where there is room for 68, or (more of them)
+ * to the sink. MEMORY.
+ */
+limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size_t n,
+                               limn_error *err);
+/* Empties e->ids into the sink. MEMORY. */
+limn_status limn_encoder_flush(limn_encoder *e, limn_error *err);
+
+/*
+ * Encodes the text from *at on and moves *at behind what has been encoded: to the end; or, where
+ * `is_open`, to the first piece that bytes behind the text could change. Stops when the sink is full.
+ */
+typedef limn_status limn_encoder_run(limn_encoder *e, const unsigned char *text, size_t n,
+                                     bool is_open, size_t *at, limn_error *err);
+
+/* One for each instruction set. */
+struct limn_encoder_loop {
+  const char *isa;
+  limn_encoder_run *run;
+  const limn_merger *merger;
+  /* The beginnings of pieces in the block of at most 64 bytes at `text`, one of which is its first
+   * byte; 3 bytes more can be read. 0 where they cannot be told. */
+  uint64_t (*block)(limn_pattern pattern, const unsigned char *text, unsigned n);
+};
+
+extern const limn_encoder_loop limn_loop_scalar, limn_loop_avx2, limn_loop_avx512;
+
+/* Those that this processor can run, best first, ended by NULL. */
+extern const limn_encoder_loop *const *limn_loops(void);
+/* The best, or the one that LIMN_ISA names. */
+const limn_encoder_loop *limn_loop_best(void);
+
+limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
+                                  const limn_encoder_loop *loop, limn_encoder **out,
+                                  limn_error *err);
+
+#endif

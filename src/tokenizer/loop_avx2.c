@@ -1,0 +1,75 @@
+/*
+ * loop_avx2.c - the loop over a text with AVX2: a byte's kind is looked up by its upper and its
+ * lower half, 32 bytes at a time.
+ */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "tokenizer/kinds.h"
+
+#if defined(__AVX2__)
+
+#include "tokenizer/encoder.h"
+#include "tokenizer/split_blocks.h"
+
+/* The 16 bytes of a table, in both halves of a register. */
+static inline __m256i both(const uint8_t *table) {
+  return _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)table));
+}
+
+/* A table of 128 entries: of eight rows of 16, each is looked up and taken where it is the row. */
+static inline __m256i look_up(const uint8_t *table, __m256i bytes) {
+  __m256i rows = _mm256_and_si256(_mm256_srli_epi16(bytes, 4), _mm256_set1_epi8(15));
+  __m256i columns = _mm256_and_si256(bytes, _mm256_set1_epi8(15));
+  __m256i found = _mm256_setzero_si256();
+  for (char row = 0; row < 8; row++) {
+    __m256i here = _mm256_shuffle_epi8(both(table + 16 * row), columns);
+    __m256i is_row = _mm256_cmpeq_epi8(rows, _mm256_set1_epi8(row));
+    found = _mm256_or_si256(found, _mm256_and_si256(here, is_row));
+  }
+  return found;
+}
+
+/* Bit `bit` of each byte. */
+static inline uint64_t bits_of(__m256i low, __m256i high, int bit) {
+  __m128i by = _mm_cvtsi32_si128(7 - bit);
+  uint32_t a = (uint32_t)_mm256_movemask_epi8(_mm256_sll_epi16(low, by));
+  uint32_t b = (uint32_t)_mm256_movemask_epi8(_mm256_sll_epi16(high, by));
+  return a | (uint64_t)b << 32;
+}
+
+static inline void classify(const unsigned char *text, limn_block *b) {
+  __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)text);
+  __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(text + 32));
+  __m256i kinds_low = look_up(limn_kinds, low), kinds_high = look_up(limn_kinds, high);
+  __m256i parts_low = look_up(limn_parts, low), parts_high = look_up(limn_parts, high);
+  b->high = bits_of(low, high, 7);
+  b->upper = bits_of(kinds_low, kinds_high, 0);
+  b->lower = bits_of(kinds_low, kinds_high, 1);
+  b->letter = 0;
+  b->number = bits_of(kinds_low, kinds_high, 2);
+  b->space = bits_of(kinds_low, kinds_high, 3);
+  b->newline = bits_of(kinds_low, kinds_high, 4);
+  b->blank = bits_of(kinds_low, kinds_high, 5);
+  b->apostrophe = bits_of(kinds_low, kinds_high, 6);
+  b->slash = bits_of(kinds_low, kinds_high, 7);
+  b->one = bits_of(parts_low, parts_high, 0);
+  b->first = bits_of(parts_low, parts_high, 1);
+  b->ell = bits_of(parts_low, parts_high, 2);
+  b->e = bits_of(parts_low, parts_high, 3);
+}
+
+static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
+  size_t n = 0;
+  for (; mask; mask &= mask - 1)
+    places[n++] = (uint8_t)__builtin_ctzll(mask);
+  return n;
+}
+
+#define LIMN_LOOP        limn_loop_avx2
+#define LIMN_LOOP_ISA    "avx2"
+#define LIMN_LOOP_MERGER limn_merger_avx2
+#include "tokenizer/loop.h"
+
+#endif

@@ -1,0 +1,59 @@
+/*
+ * loop_avx512.c - the loop over a text with AVX-512: a byte's kind is looked up in a table of the
+ * 128 ASCII codes, 64 bytes at a time.
+ */
+#if defined(__x86_64__)
+#include <immintrin.h>
+#endif
+
+#include "tokenizer/kinds.h"
+
+#if defined(__AVX512BW__)
+
+#define WITH_VBMI __attribute__((target("avx512vbmi,avx512vbmi2")))
+
+#include "tokenizer/encoder.h"
+#include "tokenizer/split_blocks.h"
+
+WITH_VBMI static inline void classify(const unsigned char *text, limn_block *b) {
+  const __m512i kinds_low = _mm512_loadu_si512(limn_kinds);
+  const __m512i kinds_high = _mm512_loadu_si512(limn_kinds + 64);
+  const __m512i parts_low = _mm512_loadu_si512(limn_parts);
+  const __m512i parts_high = _mm512_loadu_si512(limn_parts + 64);
+  __m512i bytes = _mm512_loadu_si512(text);
+  b->high = _mm512_movepi8_mask(bytes);
+  __m512i kinds = _mm512_maskz_permutex2var_epi8(~b->high, kinds_low, bytes, kinds_high);
+  __m512i parts = _mm512_maskz_permutex2var_epi8(~b->high, parts_low, bytes, parts_high);
+#define HAS(of, kind) _mm512_test_epi8_mask(of, _mm512_set1_epi8((char)(kind)))
+  b->upper = HAS(kinds, LIMN_KIND_UPPER);
+  b->lower = HAS(kinds, LIMN_KIND_LOWER);
+  b->letter = 0;
+  b->number = HAS(kinds, LIMN_KIND_NUMBER);
+  b->space = HAS(kinds, LIMN_KIND_SPACE);
+  b->newline = HAS(kinds, LIMN_KIND_NEWLINE);
+  b->blank = HAS(kinds, LIMN_KIND_BLANK);
+  b->apostrophe = HAS(kinds, LIMN_KIND_APOSTROPHE);
+  b->slash = HAS(kinds, LIMN_KIND_SLASH);
+  b->one = HAS(parts, LIMN_PART_ONE);
+  b->first = HAS(parts, LIMN_PART_FIRST);
+  b->ell = HAS(parts, LIMN_PART_ELL);
+  b->e = HAS(parts, LIMN_PART_E);
+#undef HAS
+}
+
+WITH_VBMI static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
+  static const uint8_t counting[64] = {
+      0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
+      22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
+      44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
+  _mm512_storeu_si512(places,
+                      _mm512_maskz_compress_epi8(mask, _mm512_loadu_si512(counting)));
+  return (size_t)__builtin_popcountll(mask);
+}
+
+#define LIMN_LOOP        limn_loop_avx512
+#define LIMN_LOOP_ISA    "avx512"
+#define LIMN_LOOP_MERGER limn_merger_avx512
+#include "tokenizer/loop.h"
+
+#endif

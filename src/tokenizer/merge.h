@@ -1,0 +1,170 @@
+/*
+ * merge.h - inside the library: merging a window of bytes, compiled once for each instruction set.
+ *
+ * Each place holds what its symbol and the next would merge to, in the upper bits of a key that has
+ * the place itself in the lower: the least key is the merge to do, the leftmost among equals. A
+ * merge changes three keys. Up to 64 bytes the least is looked for in all keys, and a bit mask
+ * says which places still begin a symbol; up to 1024, keys stand in groups of sixteen with the least of each
+ * group beside them.
+ */
+#ifndef LIMN_SRC_TOKENIZER_MERGE_H
+#define LIMN_SRC_TOKENIZER_MERGE_H
+
+#include "tokenizer/symbols.h"
+
+#include <string.h>
+
+#define LIMN_SMALL_WINDOW 64
+#define LIMN_LARGE_WINDOW 1024
+
+/*
+ * Merges n bytes, writes the symbols that are left, returns how many. Preconditions: 1 <= n <= 64;
+ * room for n symbols.
+ */
+typedef size_t limn_merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                                uint32_t *out);
+/* The same for 1 <= n <= 1024. */
+typedef size_t limn_merge_large(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                                uint32_t *out);
+
+typedef struct limn_merger {
+  const char *isa;
+  limn_merge_small *small;
+  limn_merge_large *large;
+} limn_merger;
+
+extern const limn_merger limn_merger_scalar, limn_merger_avx2, limn_merger_avx512;
+
+#ifdef LIMN_MERGER
+
+#define DEAD UINT32_MAX
+
+/* ---- up to 64 bytes ----------------------------------------------------------------------------
+ */
+
+#define PLACE_BITS 6
+
+static inline uint32_t least_of(const uint32_t *keys, size_t n) {
+  uint32_t least = keys[0];
+  for (size_t i = 1; i < n; i++)
+    least = keys[i] < least ? keys[i] : least;
+  return least;
+}
+
+static inline size_t merge_lanes(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                                 size_t lanes, uint32_t *out) {
+  uint32_t keys[LIMN_SMALL_WINDOW], symbols[LIMN_SMALL_WINDOW];
+  for (size_t i = 0; i < lanes; i++)
+    keys[i] = DEAD;
+  for (size_t i = 0; i < n; i++)
+    symbols[i] = bytes[i];
+  for (size_t i = 0; i + 1 < n; i++)
+    keys[i] = limn_symbols_find(s, symbols[i], symbols[i + 1]) << PLACE_BITS | (uint32_t)i;
+  uint64_t alive = UINT64_MAX >> (64 - n);
+  for (;;) {
+    uint32_t least = least_of(keys, lanes);
+    if (least >= LIMN_NO_SYMBOL << PLACE_BITS) break;
+    size_t i = least & 63;
+    uint64_t behind = alive & (UINT64_MAX - 1) << i, before = alive & (((uint64_t)1 << i) - 1);
+    size_t right = (size_t)__builtin_ctzll(behind);
+    uint32_t symbol = least >> PLACE_BITS;
+    symbols[i] = symbol;
+    keys[right] = keys[i] = DEAD;
+    alive &= ~((uint64_t)1 << right);
+    behind &= behind - 1;
+    if (behind) {
+      uint32_t next = symbols[__builtin_ctzll(behind)];
+      keys[i] = limn_symbols_find(s, symbol, next) << PLACE_BITS | (uint32_t)i;
+    }
+    if (before) {
+      size_t left = 63 - (size_t)__builtin_clzll(before);
+      keys[left] = limn_symbols_find(s, symbols[left], symbol) << PLACE_BITS | (uint32_t)left;
+    }
+  }
+  size_t n_out = 0;
+  for (; alive; alive &= alive - 1)
+    out[n_out++] = symbols[__builtin_ctzll(alive)];
+  return n_out;
+}
+
+static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                          uint32_t *out) {
+  if (n <= 16) return merge_lanes(s, bytes, n, 16, out);
+  if (n <= 32) return merge_lanes(s, bytes, n, 32, out);
+  return merge_lanes(s, bytes, n, 64, out);
+}
+
+/* ---- up to 1024 bytes --------------------------------------------------------------------------
+ */
+
+#define WIDE_BITS 10
+#define GROUP     16
+#define NOWHERE   UINT16_MAX
+
+typedef struct wide {
+  const limn_symbols *s;
+  uint32_t keys[LIMN_LARGE_WINDOW], symbols[LIMN_LARGE_WINDOW];
+  uint32_t least[LIMN_LARGE_WINDOW / GROUP];
+  uint16_t next[LIMN_LARGE_WINDOW], previous[LIMN_LARGE_WINDOW];
+} wide;
+
+static inline void wide_look(wide *w, size_t i) {
+  uint32_t right = w->next[i];
+  w->keys[i] = right == NOWHERE
+                   ? DEAD
+                   : limn_symbols_find(w->s, w->symbols[i], w->symbols[right]) << WIDE_BITS |
+                         (uint32_t)i;
+}
+
+static inline void wide_update(wide *w, size_t i) {
+  w->least[i / GROUP] = least_of(w->keys + i / GROUP * GROUP, GROUP);
+}
+
+static inline void wide_start(wide *w, const unsigned char *bytes, size_t n, size_t n_groups) {
+  for (size_t i = 0; i < n; i++) {
+    w->symbols[i] = bytes[i];
+    w->next[i] = i + 1 < n ? (uint16_t)(i + 1) : NOWHERE;
+    w->previous[i] = i > 0 ? (uint16_t)(i - 1) : NOWHERE;
+  }
+  for (size_t i = 0; i < n; i++)
+    wide_look(w, i);
+  for (size_t i = n; i < n_groups * GROUP; i++)
+    w->keys[i] = DEAD;
+  for (size_t i = 0; i < n_groups * GROUP; i += GROUP)
+    wide_update(w, i);
+}
+
+static inline void wide_merge(wide *w, size_t i, uint32_t symbol) {
+  size_t right = w->next[i], next = w->next[right], left = w->previous[i];
+  w->symbols[i] = symbol;
+  w->next[i] = (uint16_t)next;
+  if (next != NOWHERE) w->previous[next] = (uint16_t)i;
+  w->keys[right] = DEAD;
+  wide_look(w, i);
+  wide_update(w, i);
+  if (right / GROUP != i / GROUP) wide_update(w, right);
+  if (left == NOWHERE) return;
+  wide_look(w, left);
+  wide_update(w, left);
+}
+
+static size_t merge_large(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                          uint32_t *out) {
+  wide w;
+  size_t n_groups = (n + GROUP - 1) / GROUP, n_out = 0;
+  w.s = s;
+  wide_start(&w, bytes, n, n_groups);
+  for (;;) {
+    uint32_t least = least_of(w.least, n_groups);
+    if (least >= LIMN_NO_SYMBOL << WIDE_BITS) break;
+    wide_merge(&w, least & (LIMN_LARGE_WINDOW - 1), least >> WIDE_BITS);
+  }
+  for (size_t i = 0; i != NOWHERE; i = w.next[i])
+    out[n_out++] = w.symbols[i];
+  return n_out;
+}
+
+const limn_merger LIMN_MERGER = {LIMN_MERGER_ISA, merge_small, merge_large};
+
+#endif
+#endif

@@ -1,0 +1,93 @@
+/*
+ * symbols.c - the table of merges that encoding works on, and which neighbours stay apart.
+ *
+ * The table has groups of four pairs, a group in half a cache line: nearly every question, also
+ * one whose answer is no, is answered by one group. A group is filled from its front, and what does
+ * not fit goes into the next.
+ *
+ * That two symbols stay apart is decided by playing the merges of their bytes backwards. Just before
+ * the last merge inside the pair, one of them was still two halves; only the half at the border
+ * matters, so at each step the later of the two border symbols is taken apart. If two border symbols
+ * that stood there at the same time have a merge that comes before what happened to either of them
+ * next, then that merge would have been done, and the border crossed.
+ */
+#include "tokenizer/symbols.h"
+
+#include "base/memory.h"
+
+#include <string.h>
+
+limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n,
+                               const int32_t byte_ids[256], limn_error *err) {
+  if (n >= LIMN_MOST_SYMBOLS)
+    return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
+                          "%s: has %zu merges, expected fewer than %lu", where, n - 256,
+                          (unsigned long)LIMN_MOST_SYMBOLS - 256);
+  size_t n_groups = 64;
+  while (2 * n_groups < n)
+    n_groups *= 2;
+  s->ids = limn_resize(NULL, n, sizeof *s->ids);
+  s->lefts = limn_resize(NULL, n, sizeof *s->lefts);
+  s->rights = limn_resize(NULL, n, sizeof *s->rights);
+  s->lengths = limn_resize(NULL, n, sizeof *s->lengths);
+  s->pairs = limn_alloc_aligned(4 * n_groups, sizeof *s->pairs);
+  if (!s->ids || !s->lefts || !s->rights || !s->lengths || !s->pairs)
+    return limn_out_of_memory(err, "a table of merges");
+  memset(s->pairs, -1, 4 * n_groups * sizeof *s->pairs);
+  s->group_mask = n_groups - 1;
+  s->is_ordered = true;
+  for (s->n = 0; s->n < 256; s->n++) {
+    s->ids[s->n] = byte_ids[s->n];
+    s->lefts[s->n] = s->rights[s->n] = LIMN_NO_SYMBOL;
+    s->lengths[s->n] = 1;
+  }
+  return LIMN_OK;
+}
+
+void limn_symbols_deinit(limn_symbols *s) {
+  limn_free(s->ids);
+  limn_free(s->lefts);
+  limn_free(s->rights);
+  limn_free(s->lengths);
+  limn_free_aligned(s->pairs);
+  *s = (limn_symbols){0};
+}
+
+void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id,
+                      size_t length) {
+  uint32_t symbol = s->n++;
+  uint64_t key = (uint64_t)left << 43 | (uint64_t)right << 22;
+  size_t group = limn_symbols_hash(key) & s->group_mask, i = 4 * group;
+  while (s->pairs[i] != UINT64_MAX)
+    i = (i + 1) & (4 * s->group_mask + 3);
+  s->pairs[i] = key | symbol;
+  s->ids[symbol] = id;
+  s->lefts[symbol] = left;
+  s->rights[symbol] = right;
+  s->is_ordered = s->is_ordered && left < symbol && right < symbol;
+  s->lengths[symbol] = (uint16_t)(length < UINT16_MAX ? length : UINT16_MAX);
+}
+
+/* A byte was there before all merges. */
+static int64_t time_of(uint32_t symbol) {
+  return symbol < 256 ? -1 : (int64_t)symbol;
+}
+
+bool limn_symbols_stay(const limn_symbols *s, uint32_t left, uint32_t right) {
+  /* When each of the two was merged into something larger: in the end, never. */
+  uint32_t left_until = LIMN_NO_SYMBOL, right_until = LIMN_NO_SYMBOL;
+  for (;;) {
+    uint32_t both = limn_symbols_find(s, left, right);
+    /* Of equal merges the leftmost is first: the one across comes after the left one's own. */
+    if (both < left_until && both <= right_until && both != LIMN_NO_SYMBOL) return false;
+    if (time_of(left) > time_of(right)) {
+      left_until = left;
+      left = s->rights[left];
+    } else if (right >= 256) {
+      right_until = right;
+      right = s->lefts[right];
+    } else {
+      return true;
+    }
+  }
+}
