@@ -58,6 +58,43 @@ LIMN_API void limn_tokens_deinit(limn_tokens *tokens);
 LIMN_API limn_status limn_tokenizer_encode(const limn_tokenizer *t, const char *text, size_t n,
                                            limn_special special, limn_tokens *out, limn_error *err);
 
+/* ---- encoding much ------------------------------------------------------------------------------
+ */
+
+/*
+ * What a thread needs to encode fast: a cache of the words it has seen, and working space. One
+ * thread at a time uses an encoder; any number may share a tokenizer, which must outlive them.
+ */
+typedef struct limn_encoder limn_encoder;
+
+/* A cache that suits most texts. */
+#define LIMN_ENCODER_CACHE ((size_t)8 << 20)
+
+/*
+ * `cache_bytes` is the size of the cache, which never grows; 0 makes the smallest one. Besides it
+ * an encoder holds 17 kB and, once it has met a piece (a word, a run) of p > 64 bytes, 5 p bytes,
+ * 45 p where that piece needs the slow way. MEMORY.
+ */
+LIMN_API limn_status limn_encoder_new(const limn_tokenizer *t, size_t cache_bytes,
+                                      limn_encoder **out, limn_error *err);
+LIMN_API void limn_encoder_free(limn_encoder *e);
+
+/*
+ * Writes the first `capacity` ids of the text's tokens to `ids`, and how many to *n_ids. *n_bytes
+ * (or NULL) is how much of the text they cover: n, or less where the capacity was too small.
+ * Allocates nothing, but for a piece that is longer than any before. MEMORY, ARGUMENT (a refused
+ * special token).
+ */
+LIMN_API limn_status limn_encoder_encode(limn_encoder *e, const char *text, size_t n,
+                                         limn_special special, int32_t *ids, size_t capacity,
+                                         size_t *n_ids, size_t *n_bytes, limn_error *err);
+/* How many tokens the text has. */
+LIMN_API limn_status limn_encoder_count(limn_encoder *e, const char *text, size_t n,
+                                        limn_special special, size_t *n_ids, limn_error *err);
+/* As limn_tokenizer_encode. */
+LIMN_API limn_status limn_encoder_tokens(limn_encoder *e, const char *text, size_t n,
+                                         limn_special special, limn_tokens *out, limn_error *err);
+
 /* ---- decoding -----------------------------------------------------------------------------------
  */
 

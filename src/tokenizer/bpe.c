@@ -4,14 +4,14 @@
  *
  * Of all neighbouring pairs that training merged, the one that training merged first is merged
  * first; among equals the leftmost. Up to 64 bytes are merged at once (merge.h). A longer piece is
- * merged window by window, which rests on one fact: a row of symbols is what merging a text gives if
- * and only if each symbol and its neighbour stay apart when they stand alone. (No merge crosses the
- * border of two symbols in the text without being the first to do so; until then both have gone
+ * merged window by window, which rests on one fact: a row of symbols is what merging a text gives
+ * if and only if each symbol and its neighbour stay apart when they stand alone. (No merge crosses
+ * the border of two symbols in the text without being the first to do so; until then both have gone
  * their way undisturbed, as they would alone, and so the same merge would cross it there.) So
  * a window begins where a symbol of the one before ends, not its last few, which the rest of the
- * piece might have changed; and where the two symbols at that place do not stay apart, it begins one
- * symbol earlier. Tokens longer than a window are found by a larger window, and what no window can
- * settle goes through a heap of candidates, which needs n log n steps and knows no windows.
+ * piece might have changed; and where the two symbols at that place do not stay apart, it begins
+ * one symbol earlier. Tokens longer than a window are found by a larger window, and what no window
+ * can settle goes through a heap of candidates, which needs n log n steps and knows no windows.
  *
  * Tables of merges in which a merge comes before one that makes its halves (none that training
  * gives) do not allow the test at the border; they use the heap.
@@ -52,7 +52,8 @@ static limn_status reserve_out(limn_bpe *b, size_t n, limn_error *err) {
 
 static limn_status reserve_heap(limn_bpe *b, size_t n, limn_error *err) {
   if (n <= b->heap_capacity) return LIMN_OK;
-  if (n > INT32_MAX / 4) return limn_out_of_memory(err, "a piece of over five hundred million bytes");
+  if (n > INT32_MAX / 4)
+    return limn_out_of_memory(err, "a piece of over five hundred million bytes");
   limn_free(b->symbols);
   limn_free(b->previous);
   limn_free(b->next);

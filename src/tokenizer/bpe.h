@@ -25,7 +25,4 @@ limn_status limn_bpe_encode(limn_bpe *b, const limn_merger *merger, const limn_s
 limn_status limn_bpe_heap(limn_bpe *b, const limn_symbols *s, const unsigned char *piece, size_t n,
                           limn_error *err);
 
-/* The fastest that this processor has, or the one that LIMN_ISA names. */
-const limn_merger *limn_merger_best(void);
-
 #endif

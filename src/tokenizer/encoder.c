@@ -2,9 +2,9 @@
  * encoder.c - what a thread needs to encode: a cache of pieces, room to merge, and where ids go.
  *
  * Most pieces of a text have been seen before, so most of encoding is remembering. The cache is
- * a table of pairs of slots (encoder.h); a new piece takes the first place of its pair and moves the
- * one there to the second. The store beside it holds what does not fit into a slot. When the store
- * is full, both are emptied: remembering begins anew, and the memory stays what it was.
+ * a table of pairs of slots (encoder.h); a new piece takes the first place of its pair and moves
+ * the one there to the second. The store beside it holds what does not fit into a slot. When the
+ * store is full, both are emptied: remembering begins anew, and the memory stays what it was.
  */
 #include "tokenizer/encoder.h"
 
@@ -40,7 +40,8 @@ const limn_encoder_loop *limn_loop_best(void) {
   const limn_encoder_loop *const *all = limn_loops();
   const char *wanted = getenv("LIMN_KERNELS");
   for (size_t i = 0; wanted && all[i]; i++) {
-    if (strcmp(all[i]->isa, wanted) == 0) return all[i];
+    /* avx512_vnni and its like are as good as avx512 here. */
+    if (strncmp(all[i]->isa, wanted, strlen(all[i]->isa)) == 0) return all[i];
   }
   return all[0];
 }
@@ -79,6 +80,7 @@ limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
     limn_encoder_free(e);
     return limn_out_of_memory(err, "an encoder's cache");
   }
+  limn_want_huge_pages(e->slots, n_slots * sizeof *e->slots);
   memset(e->slots, 0, n_slots * sizeof *e->slots);
   *out = e;
   return LIMN_OK;
@@ -271,11 +273,6 @@ static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_
     e->n_ids += n_ids;
     return LIMN_OK;
   }
-  if (e->n_ids > LIMN_CHUNK_IDS - LIMN_KEPT_PIECE) {
-    limn_status status = limn_encoder_flush(e, err);
-    if (status != LIMN_OK) return status;
-    before = 0;
-  }
   limn_status status = merge_piece(e, piece, n, err);
   if (status == LIMN_OK && e->n_ids > before)
     keep_stored(e, low, high, piece, n, e->ids + before, e->n_ids - before);
@@ -285,6 +282,10 @@ static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_
 limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size_t n,
                                limn_error *err) {
   uint64_t key[2] = {0, 0};
+  if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) {
+    limn_status status = limn_encoder_flush(e, err);
+    if (status != LIMN_OK) return status;
+  }
   if (n > LIMN_SHORT_PIECE) return long_piece(e, piece, n, err);
   memcpy(key, piece, n);
   key[1] |= (uint64_t)n << 56;
@@ -322,14 +323,65 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
 /* ---- the face -----------------------------------------------------------------------------------
  */
 
-limn_status limn_encoder_encode(limn_encoder *e, const char *text, size_t n, limn_special special,
-                                limn_encoding *io, limn_error *err) {
-  e->sink = (limn_sink){.ids = io->ids, .capacity = io->ids ? io->capacity : SIZE_MAX};
-  if (io->capacity > 0 && !io->ids) e->sink.capacity = io->capacity;
+static limn_status encode_into(limn_encoder *e, const char *text, size_t n, limn_special special,
+                               limn_error *err) {
   e->n_ids = 0;
-  io->n = 0;
   limn_status status = limn_encode_text(e, text, n, special, err);
-  if (status == LIMN_OK) status = limn_encoder_flush(e, err);
-  if (status == LIMN_OK) io->n = e->sink.n;
+  return status == LIMN_OK ? limn_encoder_flush(e, err) : status;
+}
+
+/* How many bytes of the text the ids cover. */
+static size_t covered(const limn_encoder *e, const int32_t *ids, size_t n) {
+  size_t size = 0, length;
+  for (size_t i = 0; i < n; i++) {
+    limn_tokenizer_bytes(e->t, ids[i], &length);
+    size += length;
+  }
+  return size;
+}
+
+limn_status limn_encoder_encode(limn_encoder *e, const char *text, size_t n, limn_special special,
+                                int32_t *ids, size_t capacity, size_t *n_ids, size_t *n_bytes,
+                                limn_error *err) {
+  e->sink = (limn_sink){.ids = ids, .capacity = ids ? capacity : SIZE_MAX};
+  limn_status status = encode_into(e, text, n, special, err);
+  *n_ids = status == LIMN_OK ? e->sink.n : 0;
+  if (n_bytes) *n_bytes = status != LIMN_OK ? 0 : e->sink.is_full ? covered(e, ids, *n_ids) : n;
+  return status;
+}
+
+limn_status limn_encoder_count(limn_encoder *e, const char *text, size_t n, limn_special special,
+                               size_t *n_ids, limn_error *err) {
+  return limn_encoder_encode(e, text, n, special, NULL, 0, n_ids, NULL, err);
+}
+
+limn_status limn_encoder_tokens(limn_encoder *e, const char *text, size_t n, limn_special special,
+                                limn_tokens *out, limn_error *err) {
+  e->sink = (limn_sink){.tokens = out};
+  out->n = 0;
+  limn_status status = encode_into(e, text, n, special, err);
+  if (status == LIMN_OK && out->n == 0) {
+    status = grow(out, 0, err);
+    if (status == LIMN_OK) out->offsets[0] = 0;
+  }
+  if (status != LIMN_OK) limn_tokens_deinit(out);
+  return status;
+}
+
+/* ---- once, without an encoder of one's own ------------------------------------------------------
+ */
+
+limn_status limn_tokenizer_encode(const limn_tokenizer *t, const char *text, size_t n,
+                                  limn_special special, limn_tokens *out, limn_error *err) {
+  limn_encoder *e;
+  out->n = 0;
+  /* A cache that is no larger than the text is worth: filling it anew takes time as well. */
+  limn_status status = limn_encoder_new(t, n < (size_t)1 << 21 ? n / 2 : (size_t)1 << 20, &e, err);
+  if (status != LIMN_OK) {
+    limn_tokens_deinit(out);
+    return status;
+  }
+  status = limn_encoder_tokens(e, text, n, special, out, err);
+  limn_encoder_free(e);
   return status;
 }

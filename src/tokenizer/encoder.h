@@ -14,9 +14,9 @@
  */
 
 /*
- * A piece of up to 15 bytes is its own key: the bytes, zeros, the length. So what is found is exact.
- * Its ids, at most four, stand beside it. Whatever is longer, in bytes or in ids, lies in the store,
- * and the key is a hash: there the bytes are compared.
+ * A piece of up to 15 bytes is its own key: the bytes, zeros, the length. So what is found is
+ * exact. Its ids, at most four, stand beside it. Whatever is longer, in bytes or in ids, lies in
+ * the store, and the key is a hash: there the bytes are compared.
  */
 #define LIMN_SHORT_PIECE 15
 #define LIMN_SLOT_IDS    4
@@ -31,9 +31,11 @@ typedef struct limn_slot {
 #define LIMN_ID_BITS 24
 #define LIMN_ID_MASK (((uint32_t)1 << LIMN_ID_BITS) - 1)
 
+/* Every bit of the key counts in the upper half. */
 static inline size_t limn_slot_hash(uint64_t low, uint64_t high) {
-  uint64_t h = (low ^ high * 0x9fb21c651e98df25u) * 0x9e3779b97f4a7c15u;
-  return (size_t)(h ^ h >> 29) ;
+  uint64_t h = low * 0x9e3779b97f4a7c15u;
+  h = ((h ^ h >> 32) + high) * 0xd6e8feb86659fd93u;
+  return (size_t)(h >> 32);
 }
 
 /* ---- the encoder --------------------------------------------------------------------------------
@@ -43,14 +45,15 @@ typedef struct limn_encoder_loop limn_encoder_loop;
 
 /* Ids collect here before they go where the caller wants them. */
 #define LIMN_CHUNK_IDS 4096
-/* What one block of text may add: a token a byte, and stores of four at once. */
-#define LIMN_CHUNK_SLACK 256
+/* What the pieces that wait may add, four each, and one that is merged. */
+#define LIMN_CHUNK_SLACK 1024
 
 /* Where ids go. */
 typedef struct limn_sink {
   int32_t *ids;        /* (capacity), or NULL */
   limn_tokens *tokens; /* that grow; or NULL */
   size_t n, capacity;
+  size_t start; /* where in the text the first of `tokens` stands */
   bool is_full; /* capacity ids are there, and more would follow */
 } limn_sink;
 
@@ -68,17 +71,23 @@ struct limn_encoder {
 };
 
 /*
- * Encodes one piece and appends its ids to e->ids, where there is room for 68, or (more of them)
- * to the sink. MEMORY.
+ * Encodes one piece and appends its ids to e->ids; LIMN_CHUNK_SLACK - 64 more have room behind
+ * them. MEMORY.
  */
 limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size_t n,
                                limn_error *err);
 /* Empties e->ids into the sink. MEMORY. */
 limn_status limn_encoder_flush(limn_encoder *e, limn_error *err);
+/* Appends one id. MEMORY. */
+limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err);
+/* Encodes a text into the sink (encode.c). MEMORY, ARGUMENT. */
+limn_status limn_encode_text(limn_encoder *e, const char *text, size_t n, limn_special special,
+                             limn_error *err);
 
 /*
  * Encodes the text from *at on and moves *at behind what has been encoded: to the end; or, where
- * `is_open`, to the first piece that bytes behind the text could change. Stops when the sink is full.
+ * `is_open`, to the first piece that bytes behind the text could change. Stops when the sink is
+ * full.
  */
 typedef limn_status limn_encoder_run(limn_encoder *e, const unsigned char *text, size_t n,
                                      bool is_open, size_t *at, limn_error *err);
@@ -96,7 +105,7 @@ struct limn_encoder_loop {
 extern const limn_encoder_loop limn_loop_scalar, limn_loop_avx2, limn_loop_avx512;
 
 /* Those that this processor can run, best first, ended by NULL. */
-extern const limn_encoder_loop *const *limn_loops(void);
+const limn_encoder_loop *const *limn_loops(void);
 /* The best, or the one that LIMN_ISA names. */
 const limn_encoder_loop *limn_loop_best(void);
 

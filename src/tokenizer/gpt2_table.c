@@ -38,20 +38,37 @@ static unsigned char byte_of(int32_t id) {
   return (unsigned char)limn_printable_to_byte((uint32_t)(256 + id - 188));
 }
 
+static uint32_t symbol_of(int32_t id) {
+  return id < 256 ? byte_of(id) : (uint32_t)id;
+}
+
 static limn_status add_pair(limn_tokenizer *t, size_t rank, limn_error *err) {
   size_t n_left, n_right;
   char both[256];
-  const char *left = limn_tokenizer_bytes(t, half(rank, 0), &n_left);
+  int32_t a = half(rank, 0), b = half(rank, 1), id = t->vocab_size;
+  const char *left = limn_tokenizer_bytes(t, a, &n_left);
   memcpy(both, left, n_left);
-  const char *right = limn_tokenizer_bytes(t, half(rank, 1), &n_right);
+  const char *right = limn_tokenizer_bytes(t, b, &n_right);
   memcpy(both + n_left, right, n_right);
-  limn_tokenizer_add_merge(t, half(rank, 0), half(rank, 1), (int32_t)rank, t->vocab_size);
+  t->symbols.of_ids[id] = (uint32_t)id;
+  limn_symbols_add(&t->symbols, symbol_of(a), symbol_of(b), id, n_left + n_right);
   return limn_tokenizer_add(t, both, n_left + n_right, LIMN_TOKEN_NORMAL, err);
+}
+
+static limn_status start_symbols(limn_tokenizer *t, limn_error *err) {
+  int32_t byte_ids[256];
+  for (int32_t id = 0; id < 256; id++)
+    byte_ids[byte_of(id)] = id;
+  limn_status status = limn_symbols_start(&t->symbols, "GPT-2's tokenizer", 256 + N_MERGES,
+                                          256 + N_MERGES + 1, byte_ids, err);
+  for (int32_t id = 0; status == LIMN_OK && id < 256; id++)
+    t->symbols.of_ids[id] = byte_of(id);
+  return status;
 }
 
 limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err) {
   limn_status status = limn_tokenizer_start(t, 256 + N_MERGES + 1, err);
-  if (status == LIMN_OK) status = limn_tokenizer_start_merges(t, N_MERGES, err);
+  if (status == LIMN_OK) status = start_symbols(t, err);
   for (int32_t id = 0; status == LIMN_OK && id < 256; id++) {
     unsigned char byte = byte_of(id);
     status = limn_tokenizer_add(t, &byte, 1, LIMN_TOKEN_NORMAL, err);

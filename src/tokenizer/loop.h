@@ -6,7 +6,8 @@
  *     static inline void classify(const unsigned char *text, limn_block *b)
  *     static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16])
  *
- * classify fills all but `tail` and `n`; places_of writes the places of the ones of a mask.
+ * classify fills all but `tail` and `n`; places_of writes the places of the ones of a mask. Where
+ * it defines LIMN_LOOP_KEYS, make_key and find_way are its own as well.
  */
 #include "tokenizer/encoder.h"
 #include "tokenizer/split_blocks.h"
@@ -17,6 +18,29 @@
 /* Where fewer bytes than this are left, they are copied: keys are read 16 bytes at a time. */
 #define MARGIN 32
 
+static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
+  limn_block b;
+  classify(text, &b);
+  b.tail = 0;
+  b.n = n;
+  return limn_block_starts(pattern, &b, text);
+}
+
+/*
+ * Pieces whose slots have been asked for and not yet looked at: memory is slow, and while it
+ * answers more of the text is split.
+ */
+#define ENOUGH 96
+
+typedef struct waiting {
+  size_t n;
+  uint64_t keys[ENOUGH + BLOCK + 4][2];
+  const limn_slot *slots[ENOUGH + BLOCK + 4];
+  const unsigned char *pieces[ENOUGH + BLOCK + 4];
+  unsigned char copy[BLOCK + 2 * MARGIN + 16]; /* of the last bytes of a text */
+} waiting;
+
+#ifndef LIMN_LOOP_KEYS
 /* Bytes of a piece that count, by its length. */
 static const uint64_t key_masks[16][2] = {
     {0, 0},
@@ -37,39 +61,60 @@ static const uint64_t key_masks[16][2] = {
     {UINT64_MAX, 0xffffffffffffff},
 };
 
-static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
-  limn_block b;
-  classify(text, &b);
-  b.tail = 0;
-  b.n = n;
-  return limn_block_starts(pattern, &b, text);
+/* The key of a piece; that of one longer than 15 bytes is no slot's. */
+static inline void make_key(const unsigned char *piece, size_t length, uint64_t key[2]) {
+  memcpy(key, piece, 16);
+  key[0] &= key_masks[length & 15][0];
+  key[1] = (key[1] & key_masks[length & 15][1]) | (uint64_t)length << 56;
 }
 
-/* The ids of the pieces that begin at places[0] to places[n - 1] and end where the next begins. */
-static inline limn_status run_pieces(limn_encoder *e, const unsigned char *text,
-                                     const uint8_t *places, size_t n, limn_error *err) {
+/* Which slot of the pair has the key: 0, 1, or 2 for none. */
+static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
+  bool first = ((slot[0].low ^ key[0]) | (slot[0].high ^ key[1])) == 0;
+  bool second = ((slot[1].low ^ key[0]) | (slot[1].high ^ key[1])) == 0;
+  return first ? 0 : 2 - (size_t)second;
+}
+#endif
+
+/*
+ * Asks for the slots of the pieces that begin at places[0] to places[n - 1]; up to three more are
+ * looked at and forgotten.
+ */
+static inline void ask(const limn_encoder *e, waiting *w, const unsigned char *text,
+                       const uint8_t *places, size_t n) {
   const limn_slot *slots = e->slots;
   const size_t mask = e->slot_mask;
-  int32_t *out = e->ids + e->n_ids;
-  for (size_t i = 0; i < n; i++) {
-    const unsigned char *piece = text + places[i];
-    size_t length = (size_t)(places[i + 1] - places[i]);
-    uint64_t low, high;
-    memcpy(&low, piece, 8);
-    memcpy(&high, piece + 8, 8);
-    low &= key_masks[length & 15][0];
-    high = (high & key_masks[length & 15][1]) | (uint64_t)length << 56;
-    const limn_slot *slot = slots + (limn_slot_hash(low, high) & mask);
-    if (slot->low != low || slot->high != high) {
-      slot++;
-      if (slot->low != low || slot->high != high) {
-        e->n_ids = (size_t)(out - e->ids);
-        limn_status status = limn_encoder_piece(e, piece, length, err);
-        if (status != LIMN_OK) return status;
-        out = e->ids + e->n_ids;
-        continue;
-      }
+  const size_t base = w->n;
+  for (size_t i = 0; i < n; i += 4) {
+    for (size_t k = i; k < i + 4; k++) {
+      const unsigned char *piece = text + places[k];
+      uint64_t *key = w->keys[base + k];
+      make_key(piece, (uint8_t)(places[k + 1] - places[k]), key);
+      const limn_slot *slot = slots + (limn_slot_hash(key[0], key[1]) & mask);
+      __builtin_prefetch(slot);
+      w->slots[base + k] = slot;
+      w->pieces[base + k] = piece;
     }
+  }
+  w->n = base + n;
+}
+
+/* Appends the ids of the pieces that wait. */
+static inline limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
+  int32_t *out = e->ids + e->n_ids;
+  size_t n = w->n;
+  w->n = 0;
+  for (size_t i = 0; i < n; i++) {
+    const limn_slot *slot = w->slots[i];
+    size_t way = find_way(slot, w->keys[i]);
+    if (__builtin_expect(way == 2, 0)) {
+      e->n_ids = (size_t)(out - e->ids);
+      limn_status status = limn_encoder_piece(e, w->pieces[i], (size_t)(w->keys[i][1] >> 56), err);
+      if (status != LIMN_OK) return status;
+      out = e->ids + e->n_ids;
+      continue;
+    }
+    slot += way;
     uint32_t first = slot->ids[0];
     memcpy(out, slot->ids, sizeof slot->ids);
     out[0] = (int32_t)(first & LIMN_ID_MASK);
@@ -90,43 +135,51 @@ static inline limn_status run_plainly(limn_encoder *e, const unsigned char *text
   return limn_encoder_piece(e, text + at, end - at, err);
 }
 
+/*
+ * Splits the block at `text`, of which `left` bytes are there, and asks for its pieces. How many
+ * bytes they are: 0 when the block settles nothing.
+ */
+static inline size_t run_block(const limn_encoder *e, const unsigned char *text, size_t left,
+                               waiting *w) {
+  uint8_t places[BLOCK + 16];
+  if (left < BLOCK + MARGIN) {
+    /* A tab ends whatever stands before it and joins nothing. */
+    memset(w->copy, '\t', sizeof w->copy);
+    memcpy(w->copy, text, left);
+    text = w->copy;
+  }
+  size_t n = places_of(block_of(e->t->pattern, text, BLOCK), places);
+  if (n < 2) return 0;
+  ask(e, w, text, places, n - 1);
+  return places[n - 1];
+}
+
 static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, bool is_open,
                        size_t *at, limn_error *err) {
-  const limn_pattern pattern = e->t->pattern;
-  const bool has_blocks = limn_has_blocks(pattern);
+  const bool has_blocks = limn_has_blocks(e->t->pattern);
   limn_status status = LIMN_OK;
   size_t n_plain = 0; /* how many pieces to leave to the plain splitter */
+  waiting w;
+  w.n = 0;
   while (*at < n && status == LIMN_OK && !e->sink.is_full) {
-    if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) {
-      status = limn_encoder_flush(e, err);
-      continue;
-    }
     size_t left = n - *at, n_done = 0;
     bool is_end = left < BLOCK + MARGIN;
-    if (has_blocks && n_plain == 0 && !(is_end && is_open)) {
-      unsigned char end[BLOCK + 2 * MARGIN + 16];
-      uint8_t places[BLOCK + 16];
-      const unsigned char *block = text + *at;
-      if (is_end) {
-        /* A tab ends whatever stands before it and joins nothing. */
-        memset(end, '\t', sizeof end);
-        memcpy(end, block, left);
-        block = end;
-      }
-      size_t n_places = places_of(block_of(pattern, block, BLOCK), places);
-      if (n_places > 1) {
-        status = run_pieces(e, block, places, n_places - 1, err);
-        *at += places[n_places - 1];
-        continue;
-      }
-      n_plain = 2;
+    /* What waits may lie in the copy that the end of the text is about to need. */
+    if (w.n > (is_end ? 0 : ENOUGH)) status = answer(e, &w, err);
+    if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
+    if (has_blocks && n_plain == 0 && !(is_open && is_end)) {
+      n_done = run_block(e, text + *at, left, &w);
+      n_plain = n_done > 0 ? 0 : 2;
     }
-    n_plain -= n_plain > 0;
-    if (status == LIMN_OK) status = run_plainly(e, text, n, *at, is_open, &n_done, err);
-    if (n_done == 0) break;
+    if (status == LIMN_OK && n_done == 0) {
+      n_plain -= n_plain > 0;
+      status = answer(e, &w, err);
+      if (status == LIMN_OK) status = run_plainly(e, text, n, *at, is_open, &n_done, err);
+      if (n_done == 0) break;
+    }
     *at += n_done;
   }
-  return status;
+  return status == LIMN_OK ? answer(e, &w, err) : status;
 }
 
 const limn_encoder_loop LIMN_LOOP = {LIMN_LOOP_ISA, run, &LIMN_LOOP_MERGER, block_of};

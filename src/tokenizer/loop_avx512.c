@@ -8,14 +8,12 @@
 
 #include "tokenizer/kinds.h"
 
-#if defined(__AVX512BW__)
-
-#define WITH_VBMI __attribute__((target("avx512vbmi,avx512vbmi2")))
+#if defined(__AVX512VBMI2__)
 
 #include "tokenizer/encoder.h"
 #include "tokenizer/split_blocks.h"
 
-WITH_VBMI static inline void classify(const unsigned char *text, limn_block *b) {
+static inline void classify(const unsigned char *text, limn_block *b) {
   const __m512i kinds_low = _mm512_loadu_si512(limn_kinds);
   const __m512i kinds_high = _mm512_loadu_si512(limn_kinds + 64);
   const __m512i parts_low = _mm512_loadu_si512(limn_parts);
@@ -41,16 +39,29 @@ WITH_VBMI static inline void classify(const unsigned char *text, limn_block *b) 
 #undef HAS
 }
 
-WITH_VBMI static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
+static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
   static const uint8_t counting[64] = {
       0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
       22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
       44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-  _mm512_storeu_si512(places,
-                      _mm512_maskz_compress_epi8(mask, _mm512_loadu_si512(counting)));
+  _mm512_storeu_si512(places, _mm512_maskz_compress_epi8(mask, _mm512_loadu_si512(counting)));
   return (size_t)__builtin_popcountll(mask);
 }
 
+static inline void make_key(const unsigned char *piece, size_t length, uint64_t key[2]) {
+  __m128i bytes = _mm_maskz_loadu_epi8((__mmask16)_bzhi_u32(0x7fff, (unsigned)length), piece);
+  _mm_storeu_si128((__m128i *)(void *)key, bytes);
+  key[1] |= (uint64_t)length << 56;
+}
+
+static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
+  __m512i twice = _mm512_broadcast_i64x2(_mm_loadu_si128((const __m128i *)(const void *)key));
+  unsigned equal = _mm512_cmpeq_epi64_mask(twice, _mm512_load_si512(slot));
+  equal &= equal >> 1; /* bit 0: the first slot has the key; bit 4: the second */
+  return equal & 0x11 ? equal >> 4 & 1 : 2;
+}
+
+#define LIMN_LOOP_KEYS
 #define LIMN_LOOP        limn_loop_avx512
 #define LIMN_LOOP_ISA    "avx512"
 #define LIMN_LOOP_MERGER limn_merger_avx512

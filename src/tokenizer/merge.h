@@ -3,9 +3,9 @@
  *
  * Each place holds what its symbol and the next would merge to, in the upper bits of a key that has
  * the place itself in the lower: the least key is the merge to do, the leftmost among equals. A
- * merge changes three keys. Up to 64 bytes the least is looked for in all keys, and a bit mask
- * says which places still begin a symbol; up to 1024, keys stand in groups of sixteen with the least of each
- * group beside them.
+ * merge changes three keys. Up to 62 bytes the least is looked for in all keys, and a bit mask
+ * says which places still begin a symbol; up to 1024, keys stand in groups of sixteen with the
+ * least of each group beside them.
  */
 #ifndef LIMN_SRC_TOKENIZER_MERGE_H
 #define LIMN_SRC_TOKENIZER_MERGE_H
@@ -14,11 +14,11 @@
 
 #include <string.h>
 
-#define LIMN_SMALL_WINDOW 64
+#define LIMN_SMALL_WINDOW 62
 #define LIMN_LARGE_WINDOW 1024
 
 /*
- * Merges n bytes, writes the symbols that are left, returns how many. Preconditions: 1 <= n <= 64;
+ * Merges n bytes, writes the symbols that are left, returns how many. Preconditions: 1 <= n <= 62;
  * room for n symbols.
  */
 typedef size_t limn_merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
@@ -37,12 +37,48 @@ extern const limn_merger limn_merger_scalar, limn_merger_avx2, limn_merger_avx51
 
 #ifdef LIMN_MERGER
 
-#define DEAD UINT32_MAX
+#define DEAD       UINT32_MAX
+#define PLACE_BITS 6
 
-/* ---- up to 64 bytes ----------------------------------------------------------------------------
+/* ---- up to 62 bytes ----------------------------------------------------------------------------
  */
 
-#define PLACE_BITS 6
+/*
+ * Places are counted from 1: before the first and behind the last stands an edge, so that every
+ * symbol has two neighbours.
+ */
+typedef struct small {
+  uint64_t alive;
+  uint32_t symbols[64];
+} small;
+
+static inline void small_start(small *w, const unsigned char *bytes, size_t n) {
+  w->symbols[0] = w->symbols[n + 1] = LIMN_EDGE;
+  for (size_t i = 0; i < n; i++)
+    w->symbols[i + 1] = bytes[i];
+  w->alive = UINT64_MAX >> (62 - n);
+}
+
+/* Puts a symbol in the place of two. Which keys change: *left and i; *right is gone. */
+static inline void small_merge(small *w, const limn_symbols *s, size_t i, uint32_t symbol,
+                               size_t *left, size_t *right, uint32_t *left_key, uint32_t *key) {
+  uint64_t behind = w->alive & (UINT64_MAX - 1) << i, before = w->alive & (((uint64_t)1 << i) - 1);
+  w->symbols[i] = symbol;
+  w->alive ^= behind & (0 - behind);
+  *right = (size_t)__builtin_ctzll(behind);
+  *left = 63 - (size_t)__builtin_clzll(before);
+  uint32_t next = w->symbols[__builtin_ctzll(behind & (behind - 1))];
+  *key = limn_symbols_find(s, symbol, next) << PLACE_BITS | (uint32_t)i;
+  *left_key = limn_symbols_find(s, w->symbols[*left], symbol) << PLACE_BITS | (uint32_t)*left;
+}
+
+static inline size_t small_end(const small *w, size_t n, uint32_t *out) {
+  uint64_t alive = w->alive & ~((uint64_t)1 | (uint64_t)1 << (n + 1));
+  size_t n_out = 0;
+  for (; alive; alive &= alive - 1)
+    out[n_out++] = w->symbols[__builtin_ctzll(alive)];
+  return n_out;
+}
 
 static inline uint32_t least_of(const uint32_t *keys, size_t n) {
   uint32_t least = keys[0];
@@ -53,46 +89,35 @@ static inline uint32_t least_of(const uint32_t *keys, size_t n) {
 
 static inline size_t merge_lanes(const limn_symbols *s, const unsigned char *bytes, size_t n,
                                  size_t lanes, uint32_t *out) {
-  uint32_t keys[LIMN_SMALL_WINDOW], symbols[LIMN_SMALL_WINDOW];
+  uint32_t keys[64];
+  small w;
+  small_start(&w, bytes, n);
   for (size_t i = 0; i < lanes; i++)
     keys[i] = DEAD;
-  for (size_t i = 0; i < n; i++)
-    symbols[i] = bytes[i];
-  for (size_t i = 0; i + 1 < n; i++)
-    keys[i] = limn_symbols_find(s, symbols[i], symbols[i + 1]) << PLACE_BITS | (uint32_t)i;
-  uint64_t alive = UINT64_MAX >> (64 - n);
+  for (size_t i = 1; i < n; i++)
+    keys[i] = limn_symbols_find(s, w.symbols[i], w.symbols[i + 1]) << PLACE_BITS | (uint32_t)i;
   for (;;) {
-    uint32_t least = least_of(keys, lanes);
-    if (least >= LIMN_NO_SYMBOL << PLACE_BITS) break;
-    size_t i = least & 63;
-    uint64_t behind = alive & (UINT64_MAX - 1) << i, before = alive & (((uint64_t)1 << i) - 1);
-    size_t right = (size_t)__builtin_ctzll(behind);
-    uint32_t symbol = least >> PLACE_BITS;
-    symbols[i] = symbol;
-    keys[right] = keys[i] = DEAD;
-    alive &= ~((uint64_t)1 << right);
-    behind &= behind - 1;
-    if (behind) {
-      uint32_t next = symbols[__builtin_ctzll(behind)];
-      keys[i] = limn_symbols_find(s, symbol, next) << PLACE_BITS | (uint32_t)i;
-    }
-    if (before) {
-      size_t left = 63 - (size_t)__builtin_clzll(before);
-      keys[left] = limn_symbols_find(s, symbols[left], symbol) << PLACE_BITS | (uint32_t)left;
-    }
+    uint32_t least = least_of(keys, lanes), left_key, key;
+    size_t left, right, i = least & 63;
+    if (least >= LIMN_NO_SYMBOL << PLACE_BITS) return small_end(&w, n, out);
+    small_merge(&w, s, i, least >> PLACE_BITS, &left, &right, &left_key, &key);
+    keys[right] = DEAD;
+    keys[i] = key;
+    keys[left] = left_key;
   }
-  size_t n_out = 0;
-  for (; alive; alive &= alive - 1)
-    out[n_out++] = symbols[__builtin_ctzll(alive)];
-  return n_out;
 }
 
+#ifndef LIMN_MERGER_SMALL
 static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
                           uint32_t *out) {
-  if (n <= 16) return merge_lanes(s, bytes, n, 16, out);
-  if (n <= 32) return merge_lanes(s, bytes, n, 32, out);
+  if (n < 16) return merge_lanes(s, bytes, n, 16, out);
+  if (n < 32) return merge_lanes(s, bytes, n, 32, out);
   return merge_lanes(s, bytes, n, 64, out);
 }
+#else
+static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                          uint32_t *out);
+#endif
 
 /* ---- up to 1024 bytes --------------------------------------------------------------------------
  */
@@ -110,10 +135,10 @@ typedef struct wide {
 
 static inline void wide_look(wide *w, size_t i) {
   uint32_t right = w->next[i];
-  w->keys[i] = right == NOWHERE
-                   ? DEAD
-                   : limn_symbols_find(w->s, w->symbols[i], w->symbols[right]) << WIDE_BITS |
-                         (uint32_t)i;
+  w->keys[i] =
+      right == NOWHERE
+          ? DEAD
+          : limn_symbols_find(w->s, w->symbols[i], w->symbols[right]) << WIDE_BITS | (uint32_t)i;
 }
 
 static inline void wide_update(wide *w, size_t i) {

@@ -55,18 +55,31 @@ const char *limn_unicode_version(void) {
   return LIMN_UNICODE_VERSION;
 }
 
-/* A text and where it ends; pieces never reach beyond. */
+/*
+ * A text and where it ends; pieces never reach beyond. A pass inside another's pieces has its own
+ * end, `n`; whether more bytes could change a piece shows in whether anybody asked for what stands
+ * at the real end.
+ */
 typedef struct span {
   const unsigned char *text;
-  size_t n;
+  size_t n, end;
+  bool *is_settled;
 } span;
+
+static void look_at_end(span s, size_t at) {
+  if (at >= s.end) *s.is_settled = false;
+}
 
 /* The class at `at` as a set of one, its length in bytes; 0 at the end. */
 static unsigned class_at(span s, size_t at, size_t *length) {
   int32_t code;
   *length = 0;
-  if (at >= s.n) return 0;
+  if (at >= s.n) {
+    look_at_end(s, at);
+    return 0;
+  }
   *length = limn_utf8_decode(s.text + at, s.n - at, &code);
+  if (code < 0) look_at_end(s, at + 3); /* it might yet become a character */
   return 1u << (code < 0 ? LIMN_CHAR_OTHER : limn_char_class_of((uint32_t)code));
 }
 
@@ -94,6 +107,7 @@ static bool is_newline(unsigned char byte) {
 static size_t newlines_end(span s, size_t at, bool with_slash) {
   while (at < s.n && (is_newline(s.text[at]) || (with_slash && s.text[at] == '/')))
     at++;
+  look_at_end(s, at);
   return at;
 }
 
@@ -102,7 +116,9 @@ static size_t newlines_end(span s, size_t at, bool with_slash) {
 
 /* The length of 's, 't, 're, 've, 'm, 'll or 'd at `at`, or 0. */
 static size_t contraction(span s, size_t at) {
-  if (s.n - at < 2 || s.text[at] != '\'') return 0;
+  if (s.text[at] != '\'') return 0;
+  look_at_end(s, at + 2);
+  if (s.n - at < 2) return 0;
   unsigned char a = s.text[at + 1], b = s.n - at > 2 ? s.text[at + 2] : 0;
   if (a == 's' || a == 't' || a == 'm' || a == 'd') return 2;
   bool is_two = (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l');
@@ -115,13 +131,15 @@ static unsigned char lower(unsigned char c) {
 
 /* The same in any case; of these letters only s has a third form, the long s. */
 static size_t contraction_any_case(span s, size_t at) {
-  if (s.n - at < 2 || s.text[at] != '\'') return 0;
+  if (s.text[at] != '\'') return 0;
+  look_at_end(s, at + 2);
+  if (s.n - at < 2) return 0;
   size_t most = s.n - at < 3 ? s.n - at : 3;
   unsigned char small[3] = {0};
   for (size_t i = 0; i < most; i++)
     small[i] = lower(s.text[at + i]);
   if (small[1] == 0xc5 && small[2] == 0xbf) return 3;
-  return contraction((span){small, most}, 0);
+  return contraction((span){small, most, SIZE_MAX, s.is_settled}, 0);
 }
 
 /* White space: all of it at the end of the text, else all but its last character. */
@@ -318,6 +336,7 @@ static size_t next_falcon(span s, size_t at) {
 static bool is_east_asian(span s, size_t at, size_t *length) {
   int32_t code;
   *length = limn_utf8_decode(s.text + at, s.n - at, &code);
+  if (code < 0) look_at_end(s, at + 3);
   return (code >= 0x4e00 && code <= 0x9fa5) || (code >= 0x3040 && code <= 0x30ff);
 }
 
@@ -325,6 +344,7 @@ static size_t east_asian_end(span s, size_t at, bool wanted) {
   size_t length;
   while (at < s.n && is_east_asian(s, at, &length) == wanted && (wanted || !is_in(s, at, NUMBERS)))
     at += length;
+  look_at_end(s, at);
   return at;
 }
 
@@ -343,6 +363,7 @@ static size_t deepseek_match(span s, size_t at) {
   if (is_ascii_visible(s.text[at]) && at + 1 < s.n && is_ascii_letter(s.text[at + 1])) {
     while (++at < s.n && is_ascii_letter(s.text[at])) {
     }
+    look_at_end(s, at);
     return at;
   }
   unsigned class = class_at(s, at, &length);
@@ -370,10 +391,9 @@ static size_t next_deepseek(span s, size_t at) {
 /* ---- by name
  * --------------------------------------------------------------------------------------- */
 
-size_t limn_split_next(limn_pattern pattern, const unsigned char *text, size_t n, size_t at) {
+static size_t next_piece(limn_pattern pattern, span s, size_t at) {
   static const lines_rules cl100k = {true, 3, LETTERS}, llama3 = {false, 3, LETTERS},
                            qwen2 = {false, 1, LETTERS}, qwen35 = {false, 1, LETTERS | MARKS};
-  span s = {text, n};
   switch (pattern) {
   case LIMN_PATTERN_GPT2:
     return next_gpt2(s, at);
@@ -399,5 +419,17 @@ size_t limn_split_next(limn_pattern pattern, const unsigned char *text, size_t n
   case LIMN_PATTERN_REGEX:
     break;
   }
-  return n;
+  *s.is_settled = false;
+  return s.n;
+}
+
+size_t limn_split_next(limn_pattern pattern, const unsigned char *text, size_t n, size_t at) {
+  bool is_settled = true;
+  return next_piece(pattern, (span){text, n, n, &is_settled}, at);
+}
+
+size_t limn_split_piece(const limn_tokenizer *t, const unsigned char *text, size_t n, size_t at,
+                        bool *is_settled) {
+  *is_settled = true;
+  return next_piece(t->pattern, (span){text, n, n, is_settled}, at);
 }

@@ -3,11 +3,11 @@
  *
  * A mask has bit i set where byte i of a block is of some kind; neighbours meet by shifting, and
  * adding to a mask runs through a row of ones. A block begins where a piece begins, so that nothing
- * of what stands before matters; what stands behind may matter, so only those beginnings of pieces are given that the
- * bytes of the block settle, and the next block begins at the last of them. The rules are those of
- * split.c, which takes over wherever a block settles nothing: at a number or white space beyond
- * ASCII, a mark that does not follow a letter, a rare order of things that arithmetic would get
- * wrong. Such a place just ends the block early.
+ * of what stands before matters; what stands behind may matter, so only those beginnings of pieces
+ * are given that the bytes of the block settle, and the next block begins at the last of them. The
+ * rules are those of split.c, which takes over wherever a block settles nothing: at a number or
+ * white space beyond ASCII, a mark that does not follow a letter, a rare order of things that
+ * arithmetic would get wrong. Such a place just ends the block early.
  *
  * A character's bytes are all of its kind. Bytes that are no character are "other".
  */
@@ -209,6 +209,8 @@ static inline uint64_t limn_block_lines(limn_block *b, limn_block_rules rules) {
     starts &= ~(one | two | (one | two) << 1 | two << 2);
     starts |= one << 2 | two << 3;
     limn_block_end_at(b, (one << 2 | two << 3) & quotes);
+    /* Whether an apostrophe begins a piece is for the two letters behind it to say. */
+    b->n -= rules.contractions && b->n > 0;
   } else {
     uint64_t quotes = b->apostrophe & alone;
     uint64_t one = limn_block_short(b, quotes), two = limn_block_long(b, quotes);
@@ -232,8 +234,7 @@ static inline uint64_t limn_block_starts(limn_pattern pattern, limn_block *b,
   if (pattern == LIMN_PATTERN_GPT2) return limn_block_gpt2(b, false);
   if (pattern == LIMN_PATTERN_STARCODER) return limn_block_gpt2(b, true);
   bool by_three = pattern != LIMN_PATTERN_QWEN2 && pattern != LIMN_PATTERN_TEKKEN;
-  return limn_block_lines(
-      b, (limn_block_rules){by_three, cased, pattern == LIMN_PATTERN_O200K});
+  return limn_block_lines(b, (limn_block_rules){by_three, cased, pattern == LIMN_PATTERN_O200K});
 }
 
 #endif

@@ -5,11 +5,11 @@
  * one whose answer is no, is answered by one group. A group is filled from its front, and what does
  * not fit goes into the next.
  *
- * That two symbols stay apart is decided by playing the merges of their bytes backwards. Just before
- * the last merge inside the pair, one of them was still two halves; only the half at the border
- * matters, so at each step the later of the two border symbols is taken apart. If two border symbols
- * that stood there at the same time have a merge that comes before what happened to either of them
- * next, then that merge would have been done, and the border crossed.
+ * That two symbols stay apart is decided by playing the merges of their bytes backwards. Just
+ * before the last merge inside the pair, one of them was still two halves; only the half at the
+ * border matters, so at each step the later of the two border symbols is taken apart. If two border
+ * symbols that stood there at the same time have a merge that comes before what happened to either
+ * of them next, then that merge would have been done, and the border crossed.
  */
 #include "tokenizer/symbols.h"
 
@@ -17,7 +17,7 @@
 
 #include <string.h>
 
-limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n,
+limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n, size_t vocab_size,
                                const int32_t byte_ids[256], limn_error *err) {
   if (n >= LIMN_MOST_SYMBOLS)
     return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
@@ -27,12 +27,14 @@ limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n,
   while (2 * n_groups < n)
     n_groups *= 2;
   s->ids = limn_resize(NULL, n, sizeof *s->ids);
+  s->of_ids = limn_resize(NULL, vocab_size + 1, sizeof *s->of_ids);
   s->lefts = limn_resize(NULL, n, sizeof *s->lefts);
   s->rights = limn_resize(NULL, n, sizeof *s->rights);
   s->lengths = limn_resize(NULL, n, sizeof *s->lengths);
   s->pairs = limn_alloc_aligned(4 * n_groups, sizeof *s->pairs);
-  if (!s->ids || !s->lefts || !s->rights || !s->lengths || !s->pairs)
+  if (!s->ids || !s->of_ids || !s->lefts || !s->rights || !s->lengths || !s->pairs)
     return limn_out_of_memory(err, "a table of merges");
+  memset(s->of_ids, -1, (vocab_size + 1) * sizeof *s->of_ids);
   memset(s->pairs, -1, 4 * n_groups * sizeof *s->pairs);
   s->group_mask = n_groups - 1;
   s->is_ordered = true;
@@ -46,6 +48,7 @@ limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n,
 
 void limn_symbols_deinit(limn_symbols *s) {
   limn_free(s->ids);
+  limn_free(s->of_ids);
   limn_free(s->lefts);
   limn_free(s->rights);
   limn_free(s->lengths);
@@ -53,19 +56,30 @@ void limn_symbols_deinit(limn_symbols *s) {
   *s = (limn_symbols){0};
 }
 
-void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id,
-                      size_t length) {
+void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id, size_t length) {
   uint32_t symbol = s->n++;
   uint64_t key = (uint64_t)left << 43 | (uint64_t)right << 22;
-  size_t group = limn_symbols_hash(key) & s->group_mask, i = 4 * group;
-  while (s->pairs[i] != UINT64_MAX)
-    i = (i + 1) & (4 * s->group_mask + 3);
-  s->pairs[i] = key | symbol;
   s->ids[symbol] = id;
   s->lefts[symbol] = left;
   s->rights[symbol] = right;
-  s->is_ordered = s->is_ordered && left < symbol && right < symbol;
   s->lengths[symbol] = (uint16_t)(length < UINT16_MAX ? length : UINT16_MAX);
+  if (left >= LIMN_MOST_SYMBOLS || right >= LIMN_MOST_SYMBOLS) return;
+  s->is_ordered = s->is_ordered && left < symbol && right < symbol;
+  size_t i = 4 * (limn_symbols_hash(key) & s->group_mask);
+  while (s->pairs[i] != UINT64_MAX)
+    i = (i + 1) & (4 * s->group_mask + 3);
+  s->pairs[i] = key | symbol;
+}
+
+uint32_t limn_symbols_find_on(const limn_symbols *s, uint64_t key, size_t group) {
+  for (;;) {
+    group = (group + 1) & s->group_mask;
+    const uint64_t *pairs = s->pairs + 4 * group;
+    for (int i = 0; i < 4; i++) {
+      if ((pairs[i] ^ key) < LIMN_NO_SYMBOL) return (uint32_t)(pairs[i] ^ key);
+    }
+    if (pairs[3] == UINT64_MAX) return LIMN_NO_SYMBOL;
+  }
 }
 
 /* A byte was there before all merges. */

@@ -10,47 +10,62 @@
 
 #include <limn/base.h>
 
-#define LIMN_SYMBOL_BITS 21
-#define LIMN_MOST_SYMBOLS ((uint32_t)1 << LIMN_SYMBOL_BITS)
+#define LIMN_SYMBOL_BITS  21
+#define LIMN_MOST_SYMBOLS (((uint32_t)1 << LIMN_SYMBOL_BITS) - 1)
+/* A symbol that merges with nothing: what stands before the first and behind the last. */
+#define LIMN_EDGE LIMN_MOST_SYMBOLS
 /* More than any symbol: the pair has no merge. */
 #define LIMN_NO_SYMBOL (((uint32_t)1 << 22) - 1)
 
 typedef struct limn_symbols {
   uint32_t n;
-  int32_t *ids;       /* (n) the token that each is */
-  uint32_t *lefts;    /* (n) what each was merged from; of a byte, nothing */
-  uint32_t *rights;   /* (n) */
-  uint16_t *lengths;  /* (n) in bytes, at most 65535 */
-  uint64_t *pairs;    /* groups of four: left, right, what they make; all ones where empty */
+  int32_t *ids;     /* (n) the token that each is */
+  uint32_t *of_ids; /* (vocab_size) and back, LIMN_NO_SYMBOL for a token that merging never gives */
+  uint32_t *lefts;  /* (n) what each was merged from; of a byte, nothing */
+  uint32_t *rights; /* (n) */
+  uint16_t *lengths; /* (n) in bytes, at most 65535 */
+  uint64_t *pairs;   /* groups of four: left, right, what they make; all ones where empty */
   size_t group_mask;
-  bool is_ordered;    /* every merge comes after the merges that make its halves */
+  bool is_ordered; /* every merge comes after the merges that make its halves */
 } limn_symbols;
 
-/* Room for n symbols; the first 256 are there. MEMORY, UNSUPPORTED. `where` is for messages. */
-limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n,
+/*
+ * Room for n symbols; the first 256 are there, of_ids is empty. MEMORY, UNSUPPORTED. `where` is for
+ * messages.
+ */
+limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n, size_t vocab_size,
                                const int32_t byte_ids[256], limn_error *err);
 void limn_symbols_deinit(limn_symbols *s);
-/* The next symbol, of so many bytes. Precondition: there is room, and the pair has no merge yet. */
+/*
+ * The next symbol, of so many bytes. One whose half is LIMN_NO_SYMBOL has a number and is never
+ * made. Precondition: there is room, and the pair has no merge yet.
+ */
 void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id, size_t length);
 
 static inline size_t limn_symbols_hash(uint64_t key) {
   return (size_t)(key * 0x9e3779b97f4a7c15u >> 32); /* Knuth's multiplicative hashing */
 }
 
+/* The same in the groups behind a full one. */
+uint32_t limn_symbols_find_on(const limn_symbols *s, uint64_t key, size_t group);
+
 /* What two neighbours merge to, or LIMN_NO_SYMBOL. */
 static inline uint32_t limn_symbols_find(const limn_symbols *s, uint32_t left, uint32_t right) {
   uint64_t key = (uint64_t)left << 43 | (uint64_t)right << 22;
-  for (size_t group = limn_symbols_hash(key) & s->group_mask;;
-       group = (group + 1) & s->group_mask) {
-    const uint64_t *pairs = s->pairs + 4 * group;
-    /* Where the upper bits agree only what they make is left, and that is less than anything else. */
-    uint64_t a = pairs[0] ^ key, b = pairs[1] ^ key, c = pairs[2] ^ key, d = pairs[3] ^ key;
-    a = a < b ? a : b;
-    c = c < d ? c : d;
-    a = a < c ? a : c;
-    if (a < (uint64_t)1 << 22) return (uint32_t)a;
-    if (pairs[3] == UINT64_MAX) return LIMN_NO_SYMBOL;
-  }
+  size_t group = limn_symbols_hash(key) & s->group_mask;
+  const uint64_t *pairs = s->pairs + 4 * group;
+  /*
+   * Where the upper bits agree only what they make is left, and that is less than anything else.
+   * Whether there is a merge cannot be foreseen, so nothing branches on it.
+   */
+  uint64_t a = pairs[0] ^ key, b = pairs[1] ^ key, c = pairs[2] ^ key, d = pairs[3] ^ key;
+  a = a < b ? a : b;
+  c = c < d ? c : d;
+  a = a < c ? a : c;
+  a = a < LIMN_NO_SYMBOL ? a : LIMN_NO_SYMBOL;
+  if (__builtin_expect((a == LIMN_NO_SYMBOL) & (pairs[3] != UINT64_MAX), 0))
+    return limn_symbols_find_on(s, key, group);
+  return (uint32_t)a;
 }
 
 /* Whether two symbols stay as they are when they stand side by side and nothing else is there.

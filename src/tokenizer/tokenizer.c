@@ -49,6 +49,7 @@ limn_status limn_tokenizer_open(const char *path, limn_tokenizer **out, limn_err
   if (!t) return limn_out_of_memory(err, "a tokenizer");
   limn_status status = limn_path_is_folder(path) ? read_folder(path, t, err)
                                                  : limn_tokenizer_read_json(path, t, err);
+  if (status == LIMN_OK) status = limn_tokenizer_finish(t, path, err);
   if (status != LIMN_OK) {
     limn_tokenizer_close(t);
     return status;
@@ -65,6 +66,7 @@ void limn_tokenizer_close(limn_tokenizer *t) {
   limn_free(t->by_bytes);
   limn_free(t->merges);
   limn_free(t->specials);
+  limn_symbols_deinit(&t->symbols);
   limn_free(t);
 }
 

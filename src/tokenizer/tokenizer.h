@@ -5,6 +5,7 @@
 #define LIMN_SRC_TOKENIZER_TOKENIZER_H
 
 #include "base/memory.h"
+#include "tokenizer/symbols.h"
 
 #include <limn/tokenizer.h>
 
@@ -42,8 +43,9 @@ struct limn_tokenizer {
   uint8_t *kinds;    /* (vocab_size) limn_token_kind */
   int32_t *by_bytes; /* hash table from bytes to id, -1 where empty */
   size_t by_bytes_mask;
-  limn_merge *merges;
+  limn_merge *merges; /* while it is built; then `symbols` has what is needed of them */
   size_t merge_mask;
+  limn_symbols symbols;
   int32_t byte_ids[256];
   int32_t *specials; /* ids, longest text first */
   size_t n_specials;
@@ -70,6 +72,14 @@ limn_status limn_tokenizer_start_merges(limn_tokenizer *t, size_t n, limn_error 
 /* False when the pair is there already. */
 bool limn_tokenizer_add_merge(limn_tokenizer *t, int32_t left, int32_t right, int32_t rank,
                               int32_t result);
+/* Makes the table that encoding works on: the last step of building. MEMORY, UNSUPPORTED. */
+limn_status limn_tokenizer_finish(limn_tokenizer *t, const char *where, limn_error *err);
+/*
+ * What two tokens merge to, for a tokenizer that is finished; its rank counts the merges that can
+ * be done. False when nothing. Precondition: both ids are tokens.
+ */
+bool limn_tokenizer_merge_of(const limn_tokenizer *t, int32_t left, int32_t right, limn_merge *out);
+/* The same while it is built, or NULL. */
 const limn_merge *limn_tokenizer_find_merge(const limn_tokenizer *t, int32_t left, int32_t right);
 
 /* The code point that stands for a byte in GPT-2's files, and back (-1 for one that does not). */
@@ -90,20 +100,12 @@ size_t limn_added_next(const limn_tokenizer *t, const char *text, size_t n, size
  */
 size_t limn_split_next(limn_pattern pattern, const unsigned char *text, size_t n, size_t at);
 
-/* Working space for merging, kept between pieces. */
-typedef struct limn_bpe limn_bpe;
-struct limn_bpe {
-  int32_t *ids, *prev, *next;
-  struct limn_bpe_candidate *heap;
-  size_t capacity, n_heap;
-};
-void limn_bpe_deinit(limn_bpe *b);
-
-/* Appends the tokens of one piece that starts at `offset` of the text. MEMORY. */
-limn_status limn_bpe_encode(limn_bpe *b, const limn_tokenizer *t, const unsigned char *piece,
-                            size_t n, size_t offset, limn_tokens *out, limn_error *err);
-/* Appends one token. */
-limn_status limn_tokens_push(limn_tokens *tokens, int32_t id, size_t offset, limn_error *err);
+/*
+ * The same for a tokenizer. *is_settled becomes false where bytes behind the text could move the
+ * piece's end.
+ */
+size_t limn_split_piece(const limn_tokenizer *t, const unsigned char *text, size_t n, size_t at,
+                        bool *is_settled);
 
 limn_status limn_no_such_id(const limn_tokenizer *t, int32_t id, limn_error *err);
 

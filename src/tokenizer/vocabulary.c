@@ -170,9 +170,122 @@ bool limn_tokenizer_add_merge(limn_tokenizer *t, int32_t left, int32_t right, in
   return true;
 }
 
+bool limn_tokenizer_merge_of(const limn_tokenizer *t, int32_t left, int32_t right,
+                             limn_merge *out) {
+  const limn_symbols *s = &t->symbols;
+  uint32_t a = s->of_ids[left], b = s->of_ids[right];
+  uint32_t symbol = a < s->n && b < s->n ? limn_symbols_find(s, a, b) : LIMN_NO_SYMBOL;
+  if (symbol == LIMN_NO_SYMBOL) return false;
+  *out = (limn_merge){left, right, (int32_t)symbol - 256, s->ids[symbol]};
+  return true;
+}
+
 const limn_merge *limn_tokenizer_find_merge(const limn_tokenizer *t, int32_t left, int32_t right) {
   const limn_merge *m = merge_place(t, left, right);
   return m->result >= 0 ? m : NULL;
+}
+
+/* ---- the last step: symbols in order of rank ----------------------------------------------------
+ */
+
+/*
+ * Several merges may make one token: a file of ranks allows any two tokens that together are
+ * a third. Only one of them is ever done, the last when the token's bytes are merged alone: until
+ * a merge reaches beyond those bytes, nothing around them changes what happens among them.
+ */
+static limn_status last_merge(const limn_tokenizer *t, int32_t id, limn_merge *out,
+                              limn_error *err) {
+  size_t n;
+  const char *bytes = limn_tokenizer_bytes(t, id, &n);
+  int32_t *ids = limn_resize(NULL, n + 1, sizeof *ids);
+  const limn_merge **pairs = limn_alloc_zeroed(n + 1, sizeof *pairs), *last = NULL;
+  if (!ids || !pairs) {
+    limn_free(ids);
+    limn_free(pairs);
+    return limn_out_of_memory(err, "a table of merges");
+  }
+  for (size_t i = 0; i < n; i++)
+    ids[i] = t->byte_ids[(unsigned char)bytes[i]];
+  for (size_t i = 0; i + 1 < n; i++)
+    pairs[i] = limn_tokenizer_find_merge(t, ids[i], ids[i + 1]);
+  for (;;) {
+    size_t best = n;
+    for (size_t i = 0; i + 1 < n; i++) {
+      if (pairs[i] && (best == n || pairs[i]->rank < pairs[best]->rank)) best = i;
+    }
+    if (best == n) break;
+    last = pairs[best];
+    ids[best] = last->result;
+    n--;
+    memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
+    memmove(pairs + best, pairs + best + 1, (n - best) * sizeof *pairs);
+    if (best > 0) pairs[best - 1] = limn_tokenizer_find_merge(t, ids[best - 1], ids[best]);
+    if (best + 1 < n) pairs[best] = limn_tokenizer_find_merge(t, ids[best], ids[best + 1]);
+  }
+  out->result = -1; /* the token is never made */
+  if (n == 1 && last && ids[0] == id) *out = *last;
+  limn_free(ids);
+  limn_free(pairs);
+  return LIMN_OK;
+}
+
+static int by_rank(const void *a, const void *b) {
+  const limn_merge *x = a, *y = b;
+  return (x->rank > y->rank) - (x->rank < y->rank);
+}
+
+/* The merges that can be done, one a token, in order of rank, in memory from limn_alloc. */
+static limn_status collect_merges(const limn_tokenizer *t, limn_merge **out, size_t *n,
+                                  limn_error *err) {
+  limn_status status = LIMN_OK;
+  limn_merge *by_result = limn_resize(NULL, (size_t)t->vocab_size + 1, sizeof *by_result);
+  uint8_t *counts = limn_alloc_zeroed((size_t)t->vocab_size + 1, 1);
+  *n = 0;
+  if (!by_result || !counts) status = limn_out_of_memory(err, "a table of merges");
+  for (size_t i = 0; status == LIMN_OK && i <= t->merge_mask; i++) {
+    const limn_merge *m = &t->merges[i];
+    if (m->result < 0) continue;
+    by_result[m->result] = *m;
+    if (counts[m->result] < 2) counts[m->result]++;
+  }
+  for (int32_t id = 0; status == LIMN_OK && id < t->vocab_size; id++) {
+    if (counts[id] == 2) status = last_merge(t, id, &by_result[id], err);
+    if (counts[id] > 0 && by_result[id].result >= 0) by_result[(*n)++] = by_result[id];
+  }
+  limn_free(counts);
+  if (status == LIMN_OK) qsort(by_result, *n, sizeof *by_result, by_rank);
+  *out = status == LIMN_OK ? by_result : NULL;
+  if (status != LIMN_OK) limn_free(by_result);
+  return status;
+}
+
+static limn_status add_symbols(limn_tokenizer *t, const char *where, const limn_merge *merges,
+                               size_t n, limn_error *err) {
+  limn_symbols *s = &t->symbols;
+  limn_status status =
+      limn_symbols_start(s, where, 256 + n, (size_t)t->vocab_size, t->byte_ids, err);
+  if (status != LIMN_OK) return status;
+  for (size_t i = 0; i < n; i++)
+    s->of_ids[merges[i].result] = (uint32_t)(256 + i);
+  for (int byte = 0; byte < 256; byte++)
+    s->of_ids[t->byte_ids[byte]] = (uint32_t)byte;
+  for (size_t i = 0; i < n; i++)
+    limn_symbols_add(s, s->of_ids[merges[i].left], s->of_ids[merges[i].right], merges[i].result,
+                     text_size(t, merges[i].result));
+  return LIMN_OK;
+}
+
+limn_status limn_tokenizer_finish(limn_tokenizer *t, const char *where, limn_error *err) {
+  limn_merge *merges;
+  size_t n;
+  if (t->symbols.n > 0) return LIMN_OK;
+  limn_status status = collect_merges(t, &merges, &n, err);
+  if (status != LIMN_OK) return status;
+  status = add_symbols(t, where, merges, n, err);
+  limn_free(merges);
+  limn_free(t->merges);
+  t->merges = NULL;
+  return status;
 }
 
 /* ---- bytes that can be seen
