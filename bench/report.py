@@ -99,8 +99,9 @@ def summary(run):
                     if not best or not times:
                         continue
                     theirs = results[best[1]]["threads"][str(threads)][what]
+                    speed = number(median_speed(times, run[what]))
                     lines.append(
-                        f"| {klass} | {what} | {threads} | {name} {number(median_speed(times, run[what]))}"
+                        f"| {klass} | {what} | {threads} | {name} {speed}"
                         f" | {best[1]} {number(best[0])} | {ratio(times, theirs):.2f}"
                         f" | {ratio(times, theirs, 1):.2f} |"
                     )
@@ -110,12 +111,20 @@ def summary(run):
 def ceiling_lines(run):
     lines = []
     for found in run["ceilings"]:
-        words = [f"{key.rsplit('_', 1)[0].replace('_', ' ')} {value}" for key, value in found.items()
-                 if key != "threads"]
+        words = [
+            f"{key.rsplit('_', 1)[0].replace('_', ' ')} {value}"
+            for key, value in found.items()
+            if key != "threads"
+        ]
         lines.append(f"- {found['threads']} thread(s): " + ", ".join(words))
     if lines:
-        lines = ["Ceilings (GFLOP/s of float32 multiply-adds, BF16 and 8-bit dot products; GB/s read "
-                 "out of a buffer of that size):", "", *lines, ""]
+        lines = [
+            "Ceilings (GFLOP/s of float32 multiply-adds, BF16 and 8-bit dot products; GB/s read "
+            "out of a buffer of that size):",
+            "",
+            *lines,
+            "",
+        ]
     return lines
 
 
@@ -128,8 +137,8 @@ def text(run):
         f"{m['cpu']}, {m['processors']} processors ({', '.join(m['features'])}); load average at "
         f"the start {m['load'][0]:.1f}. {versions}.",
         "",
-        f"Tokens a second, medians of {run['rounds']} rounds: prefill of {run['prefill']} tokens to "
-        f"the last position's logits, decoding of {run['decode']} tokens from an empty context; in "
+        f"Tokens a second, medians of {run['rounds']} rounds: prefill of {run['prefill']} tokens "
+        f"to the last position's logits, decoding of {run['decode']} tokens from an empty context; in "
         "brackets how many times faster limn's first row is. Error: the largest difference from "
         "float64 logits, against the largest of them.",
         "",

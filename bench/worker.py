@@ -79,7 +79,14 @@ def main():
         engine = e.Engine(variant, model, work, int(threads), int(n_ctx))
         engine.prefill(list(range(1, 1 + FIRST_TEXT)))
         now = time.monotonic()
-        say({"ready": True, "before": before, "open_s": now - start, "start_s": now - float(spawned)})
+        say(
+            {
+                "ready": True,
+                "before": before,
+                "open_s": now - start,
+                "start_s": now - float(spawned),
+            }
+        )
         for line in sys.stdin:
             task = json.loads(line)
             if task["do"] == "check":

@@ -3,13 +3,15 @@
 
     tools/make_gpt2_random.py FOLDER                          gpt2's shape, 124 M numbers, F32
     tools/make_gpt2_random.py FOLDER --shape gpt2-xl --dtype bf16
+    tools/make_gpt2_random.py FOLDER --shape gpt2-medium --gguf bf16 --gguf q4_0
     tools/make_gpt2_random.py FOLDER --layers 3 --width 48 --heads 4 --vocab 300 --context 64
 
 For comparing and timing implementations where no trained weights are at hand. The scale is that of
 GPT-2 before training (Radford et al. 2019): 0.02, and 0.02 / sqrt(2 layers) where a matrix writes
 to the residual stream; but biases and norms are random too, so that no term is trivially nothing.
 The seed, the layer and the tensor's name decide its numbers, whatever the number format and the
-other sizes. Needs the package numpy.
+other sizes. With --gguf the same weights are written for llama.cpp too, as FOLDER/model-DTYPE.gguf
+(by tools/make_gguf.py). Needs the package numpy, and gguf for that.
 """
 
 import argparse
@@ -18,6 +20,7 @@ import math
 import pathlib
 import shutil
 import struct
+import subprocess
 import sys
 import zlib
 
@@ -130,6 +133,13 @@ def parse():
     parser.add_argument("--context", type=int, default=1024, help="(default 1024)")
     parser.add_argument("--std", type=float, default=0.02, help="of the weights (default 0.02)")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="(default f32)")
+    parser.add_argument(
+        "--gguf",
+        action="append",
+        default=[],
+        choices=("f32", "f16", "bf16", "q8_0", "q4_0"),
+        help="as GGUF too; may be repeated",
+    )
     parser.add_argument("--seed", type=int, default=0, help="(default 0)")
     options = parser.parse_args()
     for name, value in zip(("layers", "width", "heads"), SHAPES[options.shape]):
@@ -162,6 +172,10 @@ def main():
                 shutil.copyfile(ROOT / "models/tales" / name, out / name)
     except OSError as error:
         sys.exit(f"make_gpt2_random: {error}")
+    for dtype in options.gguf:
+        words = [sys.executable, "-B", ROOT / "tools/make_gguf.py", out, "--dtype", dtype]
+        if subprocess.run([*words, "-o", out / f"model-{dtype}.gguf"], check=False).returncode:
+            sys.exit(1)
     count = sum(math.prod(shape) for _, shape, _, _ in listed)
     print(f"{out}: {count:,} numbers, {size / 1e6:.1f} MB")
 

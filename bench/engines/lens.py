@@ -1,10 +1,14 @@
-"""TransformerLens 4: logits of every position, as it always gives them; plain, and all cached."""
+"""TransformerLens 4: logits of every position, as it always gives them.
+
+Plain, with all hooks cached, and (for bench/watch) with one.
+"""
 
 import warnings
 
 NAME = "transformer_lens"
 INSTALL = "pip install 'transformer-lens>=4'"
 VARIANTS = {"f32": "float32", "f32-cached": "float32"}
+PATTERN = "blocks.5.attn.hook_pattern"
 
 
 def missing():
@@ -47,16 +51,13 @@ class Engine:
             tokenizer=tokenizer.from_pretrained(model),
             dtype=torch.float32,
         )
-        self.is_cached = variant == "f32-cached"
+        self.variant = variant
 
     def prefill(self, ids):
         ids = self.torch.tensor([ids])
-        if self.is_cached:
-            logits, self.kept = self.model.run_with_cache(ids)
-        else:
+        if self.variant == "f32":
             logits = self.model(ids)
+        else:
+            only = PATTERN if self.variant == "f32-pattern" else None
+            logits, self.kept = self.model.run_with_cache(ids, names_filter=only)
         return logits[0, -1].numpy()
-
-    def cached(self, ids, names):
-        """A run that keeps the hooks for which names(name) is true."""
-        return self.model.run_with_cache(self.torch.tensor([ids]), names_filter=names)

@@ -78,7 +78,9 @@ def build(model):
     # Position q sees key k when k <= q; the number of keys is the last position plus one.
     last = op.reduce_max(positions, constant([0, 1]), False)
     keys = op.range(constant(0), op.add(last, constant(1)), constant(1), "i64")
-    seen = op.less_equal(op.unsqueeze(keys, constant([0, 1, 2])), op.unsqueeze(positions, constant([1, 3])))
+    seen = op.less_equal(
+        op.unsqueeze(keys, constant([0, 1, 2])), op.unsqueeze(positions, constant([1, 3]))
+    )
     mask = op.select(seen, op.constant(np.float32(0)), op.constant(np.float32(-3.4e38)))
 
     x = op.add(

@@ -1,4 +1,4 @@
-"""A GPT-2 folder as NumPy arrays, and its forward pass in float64: the reference of bench/compare."""
+"""A GPT-2 folder as NumPy arrays, and its forward pass in float64: what all are held against."""
 
 import json
 import math
