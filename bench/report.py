@@ -3,19 +3,30 @@
 import statistics
 
 
-def speeds(times, tokens):
-    return [tokens / wall for wall, _ in times]
+WALL, PROCESSOR = 0, 1  # the clocks, in the order in which worker.py gives their seconds
 
 
-def median_speed(times, tokens):
-    return statistics.median(speeds(times, tokens)) if times else None
+class Clock:
+    """Which clock speeds and ratios are by. By processor time a speed is the tokens of one second
+    that one processor worked, times the threads: what a run would give that nobody disturbs and
+    whose threads share the work evenly. It speaks well of nobody whose waiting threads spin."""
 
+    def __init__(self, number):
+        self.number = number
 
-def ratio(ours, theirs, clock=0):
-    """How many times faster ours is: the median over rounds; on the wall, or of processor time."""
-    if not ours or not theirs:
-        return None
-    return statistics.median(b[clock] / a[clock] for a, b in zip(ours, theirs))
+    def speed(self, times, tokens, threads):
+        if not times:
+            return None
+        share = 1 if self.number == WALL else threads
+        return statistics.median(tokens * share / t[self.number] for t in times)
+
+    def ratio(self, ours, theirs):
+        """How many times faster ours is: the median over rounds."""
+        if not ours or not theirs:
+            return None
+        return statistics.median(
+            b[self.number] / a[self.number] for a, b in zip(ours, theirs, strict=False)
+        )
 
 
 def number(value):
@@ -29,15 +40,15 @@ def anchor(results):
     return next(result for result in results.values() if result["row"][0] == "limn")
 
 
-def timing_cells(run, result, ours, threads):
+def timing_cells(run, clock, result, ours, threads):
     told = result["threads"].get(str(threads))
     cells = []
     for what in ("prefill", "decode"):
         times = told[what] if told else []
-        cell = number(median_speed(times, run[what]))
+        cell = number(clock.speed(times, run[what], threads))
         against = ours["threads"].get(str(threads), {}).get(what)
         if times and result is not ours:
-            cell += f" ({ratio(against, times):.2f})"
+            cell += f" ({clock.ratio(against, times):.2f})"
         cells.append(cell)
     return cells
 
@@ -52,7 +63,7 @@ def start_cells(result):
     return [f"{opened:.2f}", f"{started:.2f}", f"{peak / 1e6:.0f}"]
 
 
-def class_table(run, klass, results):
+def class_table(run, clock, klass, results):
     ours = anchor(results)
     heads = ["engine"]
     for threads in run["threads"]:
@@ -67,44 +78,47 @@ def class_table(run, klass, results):
             continue
         cells = [name]
         for threads in run["threads"]:
-            cells += timing_cells(run, result, ours, threads)
+            cells += timing_cells(run, clock, result, ours, threads)
         cells += [f"{max(t['error'] for t in told):.1e}", f"{max(t['kl'] for t in told):.1e}"]
         lines.append("| " + " | ".join(cells + start_cells(result)) + " |")
     return lines + [""]
 
 
-def best_peer(run, results, threads, what):
+def best_peer(run, clock, results, threads, what):
     """(name, speed) of the fastest that is not limn."""
     found = []
     for name, result in results.items():
         times = result["threads"].get(str(threads), {}).get(what)
         if times and result["row"][0] != "limn":
-            found.append((median_speed(times, run[what]), name))
+            found.append((clock.speed(times, run[what], threads), name))
     return max(found, default=None)
 
 
-def summary(run):
+def summary_line(run, clock, klass, name, what, threads):
+    results = run["classes"][klass]
+    times = results[name]["threads"].get(str(threads), {}).get(what)
+    best = best_peer(run, clock, results, threads, what)
+    if not times or not best:
+        return None
+    speed, peer = best
+    theirs = results[peer]["threads"][str(threads)][what]
+    cells = [klass, what, str(threads), f"{name} {number(clock.speed(times, run[what], threads))}"]
+    cells += [f"{peer} {number(speed)}", f"{clock.ratio(times, theirs):.2f}"]
+    return "| " + " | ".join(cells) + " |"
+
+
+def summary(run, clock):
     """limn against the best peer of each class."""
     lines = ["### limn against the best peer", ""]
-    lines += ["| class | what | threads | limn | best peer | ratio | by processor time |"]
-    lines += ["|---" * 7 + "|"]
+    lines += ["| class | what | threads | limn | best peer | ratio |", "|---" * 6 + "|"]
     for klass, results in run["classes"].items():
-        for name, ours in results.items():
-            if ours["row"][0] != "limn":
+        for name in results:
+            if results[name]["row"][0] != "limn":
                 continue
             for what in ("prefill", "decode"):
                 for threads in run["threads"]:
-                    best = best_peer(run, results, threads, what)
-                    times = ours["threads"].get(str(threads), {}).get(what)
-                    if not best or not times:
-                        continue
-                    theirs = results[best[1]]["threads"][str(threads)][what]
-                    speed = number(median_speed(times, run[what]))
-                    lines.append(
-                        f"| {klass} | {what} | {threads} | {name} {speed}"
-                        f" | {best[1]} {number(best[0])} | {ratio(times, theirs):.2f}"
-                        f" | {ratio(times, theirs, 1):.2f} |"
-                    )
+                    line = summary_line(run, clock, klass, name, what, threads)
+                    lines += [line] if line else []
     return lines + [""]
 
 
@@ -128,22 +142,24 @@ def ceiling_lines(run):
     return lines
 
 
-def text(run):
-    m = run["machine"]
+def text(run, number=WALL):
+    clock, m = Clock(number), run["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in run["versions"].items())
+    by = "" if number == WALL else " by processor time (of one processor, times the threads)"
     lines = [
         f"{run['date']}, `{run['command']}`",
         "",
         f"{m['cpu']}, {m['processors']} processors ({', '.join(m['features'])}); load average at "
         f"the start {m['load'][0]:.1f}. {versions}.",
         "",
-        f"Tokens a second, medians of {run['rounds']} rounds: prefill of {run['prefill']} tokens "
-        f"to the last position's logits, decoding of {run['decode']} tokens from an empty context; in "
-        "brackets how many times faster limn's first row is. Error: the largest difference from "
-        "float64 logits, against the largest of them.",
+        f"Tokens a second{by}, medians of {run['rounds']} rounds: prefill of {run['prefill']} "
+        "tokens to the last position's logits, decoding of "
+        f"{run['decode']} tokens from an empty context; in brackets how many times faster limn's "
+        "first row is. Error: the largest difference from float64 logits, against the largest of "
+        "them.",
         "",
         *ceiling_lines(run),
     ]
     for klass, results in run["classes"].items():
-        lines += class_table(run, klass, results)
-    return "\n".join(lines + summary(run))
+        lines += class_table(run, clock, klass, results)
+    return "\n".join(lines + summary(run, clock))

@@ -27,7 +27,7 @@ def engine(name):
 
 
 def rows(wanted=()):
-    """(module name, variant) of the rows that `wanted` names: NAME or NAME/VARIANT; all if empty."""
+    """(module, variant) of the rows that `wanted` names (NAME or NAME/VARIANT); all if empty."""
     found, known = [], set()
     for module in MODULES:
         e = engine(module)
