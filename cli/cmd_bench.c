@@ -325,7 +325,7 @@ const cli_command cmd_bench = {
     .name = "bench",
     .group = CLI_LOOK,
     .rank = 60,
-    .summary = "measure how fast a model runs here, and how near to the machine's limits",
+    .summary = "measure how fast a model runs here, beside the machine's limits",
     .usage = "[OPTION]...",
     .description =
         "Shows the tokens per second of a prompt (prefill) and of tokens one by one (decode), in "
