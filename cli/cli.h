@@ -60,8 +60,9 @@ typedef struct cli_example {
 
 typedef enum cli_group { CLI_LOOK, CLI_RUN, CLI_LEARN, CLI_HELP, CLI_N_GROUPS } cli_group;
 
-typedef struct cli_command {
-  const char *name;
+typedef struct cli_command cli_command;
+struct cli_command {
+  const char *name; /* "trace"; of a subcommand both words, "tokenizer train" */
   cli_group group;
   int rank;                    /* place in its group, small first */
   const char *summary;         /* one line, starts with a small letter, no full stop */
@@ -73,8 +74,9 @@ typedef struct cli_command {
   int min_arguments;           /* positional arguments, */
   int max_arguments;           /* -1 for any number */
   const char *files;           /* which files complete as argument: "file", "command" or NULL */
-  int (*run)(cli *c);          /* returns an exit status */
-} cli_command;
+  int (*run)(cli *c);          /* returns an exit status; NULL with subcommands */
+  const cli_command *const *subcommands; /* or NULL; a NULL ends the list */
+};
 
 /* Options that several commands share, so that they read the same everywhere. */
 #define CLI_OPTIONS_MODEL                                                                          \
@@ -147,6 +149,8 @@ const char *cli_nearest(const char *word, const char *const *words, size_t n);
  * terminal. More than one of them, or none, is an error. *text comes from limn_alloc.
  */
 limn_status cli_read_text(const cli *c, char **text, size_t *n, limn_error *err);
+/* The same for a command whose text is its positional argument `i`. */
+limn_status cli_read_text_at(const cli *c, int i, char **text, size_t *n, limn_error *err);
 /* "1,2,3" or "1 2 3" into ids from limn_alloc. */
 limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error *err);
 
@@ -235,7 +239,12 @@ extern const char *const cli_group_titles[CLI_N_GROUPS];
 size_t cli_command_count(void);
 /* By place in the help: group, rank, name. */
 const cli_command *cli_command_at(size_t i);
+/* A subcommand by both words, with a space or a hyphen between them. */
 const cli_command *cli_command_find(const char *name);
+/* Commands with each one's subcommands behind it; NULL after the last. */
+const cli_command *cli_page_at(size_t i);
+/* The second word of a subcommand's name. */
+const char *cli_second_word(const cli_command *subcommand);
 /* The error of an unknown command; returns CLI_BAD_INPUT. */
 int cli_no_such_command(const cli *c, const char *name);
 /* Parses what follows the command's name into *c. False when an error was printed. `*is_help` says

@@ -18,9 +18,33 @@ static bool takes_path(const cli_option *o) {
 
 /* ---- bash ------------------------------------------------------------------------------------ */
 
+/* The second words of a command with subcommands. */
+static void put_subcommands(FILE *to, const cli_command *command) {
+  for (const cli_command *const *sub = command->subcommands; *sub; sub++)
+    fprintf(to, "%s ", cli_second_word(*sub));
+}
+
+/* Makes $command both words, where the first has subcommands. */
+static void put_bash_subcommands(FILE *to) {
+  fputs("  local command=${COMP_WORDS[1]}\n  case $command in\n", to);
+  for (size_t i = 0; i < cli_command_count(); i++) {
+    const cli_command *command = cli_command_at(i);
+    if (!command->subcommands) continue;
+    fprintf(to,
+            "    %s)\n      if [ \"$COMP_CWORD\" -eq 2 ]; then\n"
+            "        COMPREPLY=($(compgen -W '",
+            command->name);
+    put_subcommands(to, command);
+    fputs("' -- \"$cur\"))\n        return\n      fi\n"
+          "      command=\"$command ${COMP_WORDS[2]}\" ;;\n",
+          to);
+  }
+  fputs("  esac\n", to);
+}
+
 static void put_bash_command(FILE *to, const cli_command *command) {
   const cli_option *o;
-  fprintf(to, "    %s)\n      case $prev in\n", command->name);
+  fprintf(to, "    '%s')\n      case $prev in\n", command->name);
   for (size_t k = 0; (o = cli_option_at(command, k)); k++) {
     if (o->kind == CLI_FLAG) continue;
     fprintf(to, "        --%s", o->name);
@@ -57,10 +81,13 @@ static void put_bash(FILE *to) {
   fputs("'\n  COMPREPLY=()\n"
         "  if [ \"$COMP_CWORD\" -eq 1 ]; then\n"
         "    COMPREPLY=($(compgen -W \"$commands --help --version --color\" -- \"$cur\"))\n"
-        "    return\n  fi\n  case ${COMP_WORDS[1]} in\n",
+        "    return\n  fi\n",
         to);
-  for (size_t i = 0; i < cli_command_count(); i++)
-    put_bash_command(to, cli_command_at(i));
+  put_bash_subcommands(to);
+  fputs("  case $command in\n", to);
+  const cli_command *command;
+  for (size_t i = 0; (command = cli_page_at(i)); i++)
+    put_bash_command(to, command);
   fputs("  esac\n"
         "  if [[ $cur == -* ]]; then\n"
         "    COMPREPLY=($(compgen -W \"$options\" -- \"$cur\"))\n"
@@ -103,6 +130,20 @@ static void put_zsh_option(FILE *to, const cli_option *o) {
   fputs("' \\\n", to);
 }
 
+static void put_zsh_subcommands(FILE *to) {
+  fputs("  case $command in\n", to);
+  for (size_t i = 0; i < cli_command_count(); i++) {
+    const cli_command *command = cli_command_at(i);
+    if (!command->subcommands) continue;
+    fprintf(to, "    %s)\n      if (( CURRENT == 2 )); then\n        compadd ", command->name);
+    put_subcommands(to, command);
+    fputs("\n        return\n      fi\n      command=\"$command $words[2]\"\n"
+          "      shift words\n      (( CURRENT-- )) ;;\n",
+          to);
+  }
+  fputs("  esac\n", to);
+}
+
 static void put_zsh(FILE *to) {
   fputs("#compdef limn\n_limn() {\n  local -a commands\n  commands=(\n", to);
   for (size_t i = 0; i < cli_command_count(); i++) {
@@ -111,12 +152,14 @@ static void put_zsh(FILE *to) {
     fputs("'\n", to);
   }
   fputs("  )\n  if (( CURRENT == 2 )); then\n    _describe command commands\n    return\n  fi\n"
-        "  local command=$words[2]\n  shift words\n  (( CURRENT-- ))\n  case $command in\n",
+        "  local command=$words[2]\n  shift words\n  (( CURRENT-- ))\n",
         to);
-  for (size_t i = 0; i < cli_command_count(); i++) {
-    const cli_command *command = cli_command_at(i);
+  put_zsh_subcommands(to);
+  fputs("  case $command in\n", to);
+  const cli_command *command;
+  for (size_t i = 0; (command = cli_page_at(i)); i++) {
     const cli_option *o;
-    fprintf(to, "    %s)\n      _arguments \\\n", command->name);
+    fprintf(to, "    '%s')\n      _arguments \\\n", command->name);
     for (size_t k = 0; (o = cli_option_at(command, k)); k++)
       put_zsh_option(to, o);
     if (command->files && strcmp(command->files, "command") == 0) {
@@ -143,7 +186,13 @@ static void put_fish_quoted(FILE *to, const char *text) {
 }
 
 static void put_fish_option(FILE *to, const cli_command *command, const cli_option *o) {
-  fprintf(to, "complete -c limn -n '__fish_seen_subcommand_from %s' -l %s", command->name, o->name);
+  char first[64];
+  size_t n = strcspn(command->name, " ");
+  snprintf(first, sizeof first, "%.*s", (int)n, command->name);
+  fprintf(to, "complete -c limn -n '__fish_seen_subcommand_from %s", first);
+  if (command->name[n])
+    fprintf(to, "; and __fish_seen_subcommand_from %s", cli_second_word(command));
+  fprintf(to, "' -l %s", o->name);
   if (o->letter) fprintf(to, " -s %c", o->letter);
   if (o->kind == CLI_CHOICE) {
     fputs(" -x -a '", to);
@@ -157,6 +206,16 @@ static void put_fish_option(FILE *to, const cli_command *command, const cli_opti
   fputc('\n', to);
 }
 
+static void put_fish_subcommand(FILE *to, const cli_command *command, const cli_command *sub) {
+  const cli_option *o;
+  fprintf(to, "complete -c limn -f -n '__fish_seen_subcommand_from %s' -a %s -d ", command->name,
+          cli_second_word(sub));
+  put_fish_quoted(to, sub->summary);
+  fputc('\n', to);
+  for (size_t k = 0; (o = cli_option_at(sub, k)); k++)
+    put_fish_option(to, sub, o);
+}
+
 static void put_fish(FILE *to) {
   fputs("# fish completion for limn\n", to);
   for (size_t i = 0; i < cli_command_count(); i++) {
@@ -165,7 +224,10 @@ static void put_fish(FILE *to) {
     fprintf(to, "complete -c limn -f -n __fish_use_subcommand -a %s -d ", command->name);
     put_fish_quoted(to, command->summary);
     fputc('\n', to);
-    for (size_t k = 0; (o = cli_option_at(command, k)); k++)
+    const cli_command *const *sub = command->subcommands;
+    for (; sub && *sub; sub++)
+      put_fish_subcommand(to, command, *sub);
+    for (size_t k = 0; !command->subcommands && (o = cli_option_at(command, k)); k++)
       put_fish_option(to, command, o);
   }
 }

@@ -4,6 +4,7 @@
  */
 #include "cli.h"
 
+#include <ctype.h>
 #include <string.h>
 
 static int help_width(void) {
@@ -89,6 +90,14 @@ static void print_paragraphs(FILE *to, const char *text, int indent) {
   }
 }
 
+static void print_subcommands(FILE *to, const cli_command *command) {
+  print_heading(to, "Commands");
+  for (const cli_command *const *sub = command->subcommands; *sub; sub++) {
+    fprintf(to, "  %s%-10s%s  ", cli_sgr(CLI_ACCENT), cli_second_word(*sub), cli_sgr(CLI_PLAIN));
+    cli_print_wrapped(to, (*sub)->summary, 14, 14, help_width());
+  }
+}
+
 void cli_help_command(FILE *to, const cli_command *command) {
   fprintf(to, "limn %s - %s\n", command->name, command->summary);
   print_heading(to, "Usage");
@@ -97,6 +106,7 @@ void cli_help_command(FILE *to, const cli_command *command) {
                     8 + (int)strlen(command->name), help_width());
   fputc('\n', to);
   print_paragraphs(to, command->description, 0);
+  if (command->subcommands) print_subcommands(to, command);
   print_heading(to, "Options");
   for (const cli_option *o = command->options; o && o->name; o++)
     print_option(to, o);
@@ -188,6 +198,21 @@ static void put_environment(FILE *to) {
         to);
 }
 
+/* "limn-tokenizer-train" */
+static void put_page_name(FILE *to, const cli_command *command) {
+  fputs("limn\\-", to);
+  for (const char *c = command->name; *c; c++)
+    fputs(*c == ' ' ? "\\-" : (char[]){*c, '\0'}, to);
+}
+
+/* A page in a list of pages. */
+static void put_page(FILE *to, const cli_command *command) {
+  fputs(".TP\n\\fB", to);
+  put_page_name(to, command);
+  fputs("\\fR(1)\n", to);
+  put_roff_line(to, command->summary);
+}
+
 static void put_overview(FILE *to) {
   put_title(to, "LIMN");
   fputs(".SH NAME\nlimn \\- ", to);
@@ -195,11 +220,9 @@ static void put_overview(FILE *to) {
   fputs(".SH SYNOPSIS\n\\fBlimn\\fR \\fICOMMAND\\fR [\\fIOPTION\\fR]... [\\fIARGUMENT\\fR]...\n"
         ".SH COMMANDS\n",
         to);
-  for (size_t i = 0; i < cli_command_count(); i++) {
-    const cli_command *command = cli_command_at(i);
-    fprintf(to, ".TP\n\\fBlimn\\-%s\\fR(1)\n", command->name);
-    put_roff_line(to, command->summary);
-  }
+  const cli_command *command;
+  for (size_t i = 0; (command = cli_page_at(i)); i++)
+    put_page(to, command);
   fputs(".SH OPTIONS\n.TP\n\\fB\\-h\\fR, \\fB\\-\\-help\\fR\nShow an overview.\n"
         ".TP\n\\fB\\-V\\fR, \\fB\\-\\-version\\fR\nShow the version.\n",
         to);
@@ -215,14 +238,19 @@ void cli_man_page(FILE *to, const cli_command *command) {
   char title[64];
   size_t n = (size_t)snprintf(title, sizeof title, "LIMN-%s", command->name);
   for (size_t i = 0; i < n && i < sizeof title; i++)
-    if (title[i] >= 'a' && title[i] <= 'z') title[i] = (char)(title[i] - 'a' + 'A');
+    title[i] = (char)(title[i] == ' ' ? '-' : toupper((unsigned char)title[i]));
   put_title(to, title);
-  fprintf(to, ".SH NAME\nlimn\\-%s \\- ", command->name);
+  fputs(".SH NAME\n", to);
+  put_page_name(to, command);
+  fputs(" \\- ", to);
   put_roff_line(to, command->summary);
   fprintf(to, ".SH SYNOPSIS\n\\fBlimn %s\\fR ", command->name);
   put_roff_line(to, command->usage);
   fputs(".SH DESCRIPTION\n", to);
   put_roff_paragraphs(to, command->description);
+  if (command->subcommands) fputs(".SH COMMANDS\n", to);
+  for (const cli_command *const *sub = command->subcommands; sub && *sub; sub++)
+    put_page(to, *sub);
   fputs(".SH OPTIONS\n", to);
   for (const cli_option *o = command->options; o && o->name; o++)
     put_roff_option(to, o);

@@ -21,7 +21,11 @@ static limn_status copy_text(const char *from, char **text, size_t *n, limn_erro
 }
 
 limn_status cli_read_text(const cli *c, char **text, size_t *n, limn_error *err) {
-  const char *argument = cli_argument(c, 0), *file = cli_value(c, "file");
+  return cli_read_text_at(c, 0, text, n, err);
+}
+
+limn_status cli_read_text_at(const cli *c, int i, char **text, size_t *n, limn_error *err) {
+  const char *argument = cli_argument(c, i), *file = cli_value(c, "file");
   *text = NULL;
   *n = 0;
   if (argument && file)

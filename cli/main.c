@@ -44,9 +44,30 @@ const cli_command *cli_command_at(size_t i) {
   return commands[i];
 }
 
+const cli_command *cli_page_at(size_t i) {
+  for (size_t k = 0; k < cli_command_count(); k++) {
+    if (i-- == 0) return commands[k];
+    const cli_command *const *sub = commands[k]->subcommands;
+    for (; sub && *sub; sub++)
+      if (i-- == 0) return *sub;
+  }
+  return NULL;
+}
+
+const char *cli_second_word(const cli_command *subcommand) {
+  return strchr(subcommand->name, ' ') + 1;
+}
+
+static bool is_name(const char *name, const char *given) {
+  for (; *name && (*name == *given || (*name == ' ' && *given == '-')); name++)
+    given++;
+  return *name == '\0' && *given == '\0';
+}
+
 const cli_command *cli_command_find(const char *name) {
-  for (size_t i = 0; i < cli_command_count(); i++)
-    if (strcmp(commands[i]->name, name) == 0) return commands[i];
+  const cli_command *command;
+  for (size_t i = 0; (command = cli_page_at(i)); i++)
+    if (is_name(command->name, name)) return command;
   return NULL;
 }
 
@@ -186,6 +207,31 @@ int cli_no_such_command(const cli *c, const char *name) {
   return cli_bad(c, "no command \"%s\", see limn --help", name);
 }
 
+static int no_such_subcommand(const cli *c, const char *name) {
+  const char *names[64];
+  size_t n = 0;
+  for (; c->command->subcommands[n] && n < 64; n++)
+    names[n] = cli_second_word(c->command->subcommands[n]);
+  const char *near = cli_nearest(name, names, n);
+  if (near) return cli_bad(c, "no subcommand \"%s\", the nearest is %s", name, near);
+  return cli_bad(c, "no subcommand \"%s\", see limn %s --help", name, c->command->name);
+}
+
+/* A command that has subcommands does nothing itself. */
+static int run_subcommand(cli *c, int argc, char **argv) {
+  const char *word = argc > 0 ? argv[0] : NULL;
+  if (!word || strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0) {
+    cli_help_command(word ? stdout : stderr, c->command);
+    return word ? CLI_OK : CLI_BAD_INPUT;
+  }
+  for (const cli_command *const *sub = c->command->subcommands; *sub; sub++) {
+    if (strcmp(cli_second_word(*sub), word) != 0) continue;
+    c->command = *sub;
+    return run_command(c, argc - 1, argv + 1);
+  }
+  return no_such_subcommand(c, word);
+}
+
 /* Options before the command: --help, --version and --color. */
 static int run(cli *c, int argc, char **argv) {
   int at = 1;
@@ -213,6 +259,7 @@ static int run(cli *c, int argc, char **argv) {
   }
   c->command = cli_command_find(argv[at]);
   if (!c->command) return cli_no_such_command(c, argv[at]);
+  if (c->command->subcommands) return run_subcommand(c, argc - at - 1, argv + at + 1);
   return run_command(c, argc - at - 1, argv + at + 1);
 }
 

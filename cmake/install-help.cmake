@@ -13,7 +13,7 @@ execute_process(COMMAND ${limn} help --list OUTPUT_VARIABLE names RESULT_VARIABL
 if(failed)
   message(FATAL_ERROR "${limn} help --list failed: ${failed}")
 endif()
-string(REGEX MATCHALL "[a-z]+" names "${names}")
+string(REGEX MATCHALL "[a-z-]+" names "${names}")
 foreach(name IN LISTS names)
   write_output("${data}/man/man1/limn-${name}.1" help --man ${name})
 endforeach()

@@ -142,6 +142,23 @@ LIMN_API int32_t limn_tokenizer_eos(const limn_tokenizer *t);
 LIMN_API limn_status limn_tokenizer_printable(const limn_tokenizer *t, int32_t id, char **out,
                                               limn_error *err);
 
+/* ---- encoding step by step, for those who want to see it ----------------------------------------
+ */
+
+/*
+ * Where the piece that starts at byte `at` of the text ends: tokens do not reach over the ends of
+ * pieces. `at` is 0 or an end that an earlier call gave. Precondition: at < n.
+ */
+LIMN_API size_t limn_tokenizer_piece_end(const limn_tokenizer *t, const char *text, size_t n,
+                                         size_t at);
+/*
+ * The rank of the merge of two tokens, 0 the first, and in *result what they become; -1 and -1
+ * where they do not merge. Of all neighbours in a piece those with the lowest rank are merged
+ * first. Precondition: both ids are tokens.
+ */
+LIMN_API int32_t limn_tokenizer_merge(const limn_tokenizer *t, int32_t left, int32_t right,
+                                      int32_t *result);
+
 /* The version of the Unicode Character Database whose letters, numbers and spaces split texts. */
 LIMN_API const char *limn_unicode_version(void);
 

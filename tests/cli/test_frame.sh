@@ -9,7 +9,7 @@ quiet
 commands=$("$LIMN" help --list)
 for command in $commands; do
   run 0 "$command" --help
-  says "limn $command - "
+  says "limn $(echo "$command" | tr - " ") - "
   says "--color auto|always|never"
   quiet
   cp "$work/out" "$work/long"
@@ -57,9 +57,11 @@ complete_words limn explain --overflow =
 complete_words limn trace -m 'a '
 complete_words limn tokenize --file 'a f'
 complete_words limn help tok
+complete_words limn tokenizer tr
+complete_words limn tokenizer train --vo
 END
   printf '%s\n' 'a file|a folder|' 'a file|a folder|' '--color|' 'error|slide|' 'error|slide|' \
-    'explain|' 'slide|' 'tokenize|' | sort >"$work/wanted"
+    'explain|' 'slide|' 'tokenize|tokenizer|' 'train|' '--vocab-size|' | sort >"$work/wanted"
   (cd "$work" && bash ./complete 2>&1 | sed 's/a folder|a file|/a file|a folder|/' | sort >out)
   check "bash completes" cmp "$work/out" "$work/wanted"
 fi

@@ -27,6 +27,71 @@ says '"offset": 5'
 run 0 tokenize "I'll naïve"
 says "Ã¯"
 
+# ---- offsets in bytes and characters; a token that holds part of a character touches it
+run 0 tokenize --offsets "naïve 🙂x"
+says "       2        6         2        5    38776  Ã¯ve"
+says "       6       11         5        7    32485"
+run 0 tokenize --offsets --json "日"
+says '"offset": 0, "end": 2, "first_character": 0, "end_character": 1'
+says '"offset": 2, "end": 3, "first_character": 0, "end_character": 1'
+run 0 tokenize --offsets "$(printf 'a\377\377b')"
+says "4 tokens, 4 bytes"
+run 0 tokenize --offsets --decode 15496,995
+says "       5       11         5       11      995"
+
+# ---- many texts at once
+printf 'Hello world\n\nHello\nworld' >"$work/lines"
+run 0 tokenize --batch --file "$work/lines"
+check "a line of ids for each" [ "$(tr '\n' ' ' <"$work/out")" = "15496,995  15496 6894 " ]
+run 0 tokenize --batch --count --threads 3 --file "$work/lines"
+check "or their number" [ "$(tr '\n' ' ' <"$work/out")" = "2 0 1 1 " ]
+printf 'a\nb\0Hello' >"$work/nuls"
+run 0 tokenize -b0 --json --file "$work/nuls"
+says '{"n_tokens": 3, "ids": [64, 198, 65]}'
+says '{"n_tokens": 1, "ids": [15496]}'
+for threads in 1 3; do
+  "$LIMN" tokenize -b -t $threads --file "$LIMN" >"$work/batch$threads"
+done
+check "threads change nothing" cmp -s "$work/batch1" "$work/batch3"
+check "as many lines as texts" [ "$(wc -l <"$work/batch1")" = "$(awk 'END { print NR }' "$LIMN")" ]
+run 0 tokenize --batch --file /dev/null
+check "no texts, no lines" [ ! -s "$work/out" ]
+printf 'a\nb<|endoftext|>\n' >"$work/lines"
+run 2 tokenize --batch --special refuse --file "$work/lines"
+complains 'text 2: special token "<|endoftext|>" at byte 1'
+
+# ---- statistics
+run 0 tokenize --stats "the the the naïve"
+says "4 tokens, 18 bytes, 17 characters"
+says "4.50 bytes per token, 4.25 characters"
+says "         2   50.00 %      262  Ġthe"
+run 0 tokenize --stats --json "the the the naïve"
+says '"n_distinct_tokens": 3'
+says '{"id": 262, "count": 2, "text": " the"}'
+run 0 tokenize --stats ""
+says "0 tokens, 0 bytes, 0 characters"
+run 0 tokenize --stats --file "$LIMN"
+says "Longest"
+
+# ---- merges, with the ranks of GPT-2's published list (its first line is rank 0)
+run 0 tokenize --merges " the"
+says "       0  Ġt h e"
+says "       2  Ġt he"
+says "       6  Ġthe"
+says "Ġthe 262"
+run 0 tokenize --merges "the cat" --json
+says '"piece": " cat"'
+run 0 tokenize --merges "a"
+says "a 64"
+run 0 tokenize --merges ""
+check "nothing to merge" [ ! -s "$work/out" ]
+run 0 tokenize --merges "$(printf 'na\303\257ve\377')"
+says "Ã¯"
+COLUMNS=40 run 0 tokenize --merges "donaudampfschifffahrtsgesellschaftskapitaen"
+says "…"
+run 2 tokenize --merges "$(head -c 1001 /dev/zero | tr '\0' a)"
+complains "a piece of 1001 bytes, expected at most 1000"
+
 # ---- nothing, everything, and standard input
 run 0 tokenize ""
 says "0 tokens, 0 bytes"
@@ -91,7 +156,21 @@ printf '1,2\0003' >"$work/ids"
 run 2 tokenize --decode --file "$work/ids"
 complains "a NUL among the ids"
 run 2 tokenize --ids --count x
-complains "more than one of --ids, --count and --decode"
+complains "more than one of --ids, --count, --decode, --stats and --merges"
+run 2 tokenize --batch --stats x
+complains "--batch is given with"
+run 2 tokenize --offsets --ids x
+complains "--offsets is given with another view"
+run 2 tokenize --null x
+complains "--null is given without --batch"
+run 2 tokenize -e gpt2 -m tales x
+complains "--encoding and --model are given"
+run 2 tokenize --merges x y
+complains "a text is given with --merges"
+run 2 tokenize --merges x --special allow
+complains "--special is given with --merges"
+run 2 tokenize -e nowhere x
+complains 'no model "nowhere"'
 run 2 tokenize --decode 1 --special allow
 complains "--special is given with --decode"
 run 2 tokenize a b

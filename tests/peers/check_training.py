@@ -118,17 +118,18 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--lib", required=True, help="liblimn.so")
-    parser.add_argument("--texts", type=int, default=1000, help="how many small texts")
+    parser.add_argument("--texts", type=int, default=2000, help="how many small texts")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("files", nargs="*", metavar="FILE")
     options = parser.parse_args()
     os.environ["LIMN_LIB"] = os.path.abspath(options.lib)
     rng = random.Random(options.seed)
-    stdlib = sorted(glob.glob(os.path.join(sysconfig.get_paths()["stdlib"], "[a-e]*.py")))
+    stdlib = sorted(glob.glob(os.path.join(sysconfig.get_paths()["stdlib"], "*.py")))
     code = [open(f, encoding="utf-8", errors="replace", newline="").read() for f in stdlib]
     report("source code", code, 16000, 2, ("<|endoftext|>", "<pad>"))
     report("source code in chunks", code, 32000, 0, threads=2, chunk=777)
-    unicode = "".join(rng.choice(steady_characters()) for _ in range(60_000))
+    steady = steady_characters()
+    unicode = "".join(rng.choice(steady) for _ in range(200_000))
     for pattern in families.FAMILIES:
         report(f"{pattern} random characters", [unicode], 8000, 0, (), pattern, 2, 10_000)
         report(f"{pattern} source code", code, 8000, 2, (), pattern, 2)

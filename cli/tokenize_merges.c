@@ -1,0 +1,206 @@
+/*
+ * tokenize_merges.c - limn tokenize --merges: how the bytes of a word become tokens, merge by
+ * merge.
+ *
+ * At each step the pair of neighbours is merged that training merged first, the one with the lowest
+ * rank; among equals the leftmost. What is left when no pair has a rank are the tokens.
+ */
+#include "tokenizer.h"
+
+#include <string.h>
+
+#define MOST_BYTES 1000 /* of a piece: every step shows all of it */
+
+typedef struct merging {
+  const limn_tokenizer *t;
+  int32_t ids[MOST_BYTES];
+  size_t n;
+  size_t place;              /* of the token that the last step made */
+  int32_t left, right, rank; /* the last step, rank -1 before the first */
+  size_t n_candidates;       /* pairs that could be merged then */
+} merging;
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+static limn_status start(merging *m, const char *piece, size_t n, limn_error *err) {
+  if (n > MOST_BYTES)
+    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                          "a piece of %zu bytes, expected at most %d to be looked at", n,
+                          MOST_BYTES);
+  for (size_t i = 0; i < n; i++) {
+    m->ids[i] = limn_tokenizer_id(m->t, piece + i, 1);
+    if (m->ids[i] < 0)
+      return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, i,
+                            "no token for the byte %d alone, expected a byte-level encoding",
+                            (unsigned char)piece[i]);
+  }
+  m->n = n;
+  m->rank = -1;
+  return LIMN_OK;
+}
+
+/* False when no pair can be merged. */
+static bool step(merging *m) {
+  int32_t result, best = -1;
+  m->rank = -1;
+  m->n_candidates = 0;
+  for (size_t i = 0; i + 1 < m->n; i++) {
+    int32_t rank = limn_tokenizer_merge(m->t, m->ids[i], m->ids[i + 1], &result);
+    m->n_candidates += rank >= 0;
+    if (rank < 0 || (m->rank >= 0 && rank >= m->rank)) continue;
+    m->rank = rank;
+    m->place = i;
+    best = result;
+  }
+  if (m->rank < 0) return false;
+  m->left = m->ids[m->place];
+  m->right = m->ids[m->place + 1];
+  m->ids[m->place] = best;
+  m->n--;
+  memmove(m->ids + m->place + 1, m->ids + m->place + 2, (m->n - m->place - 1) * sizeof *m->ids);
+  return true;
+}
+
+/* ---- for people ------------------------------------------------------------------------------ */
+
+/* The columns taken, at most `room`. */
+static int print_token(const limn_tokenizer *t, int32_t id, cli_style style, int room) {
+  char *text;
+  if (limn_tokenizer_printable(t, id, &text, NULL) != LIMN_OK) return 0;
+  fputs(style == CLI_PLAIN ? "" : cli_sgr(style), stdout);
+  int width = cli_print_visible(stdout, text, strlen(text), 0, room > 0 ? room : 1);
+  fputs(style == CLI_PLAIN ? "" : cli_sgr(CLI_PLAIN), stdout);
+  limn_free(text);
+  return width;
+}
+
+/* The tokens there are now, the new one marked; cut where the line ends. */
+static int print_state(const merging *m, int room) {
+  int width = 0;
+  for (size_t i = 0; i < m->n; i++) {
+    bool is_new = m->rank >= 0 && i == m->place;
+    if (i > 0) width += printf(" ");
+    if (room - width < 4 && i + 1 < m->n) return width + (fputs("…", stdout) >= 0);
+    width += print_token(m->t, m->ids[i], is_new ? CLI_GOOD : CLI_PLAIN, room - width);
+  }
+  return width;
+}
+
+static void print_step(const merging *m, int columns) {
+  if (m->rank < 0)
+    printf("%8s  ", "");
+  else
+    printf("%s%8d%s  ", cli_sgr(CLI_BOLD), (int)m->rank, cli_sgr(CLI_PLAIN));
+  int width = print_state(m, columns);
+  if (m->rank >= 0) {
+    printf("%*s%s", columns - width + 2 > 2 ? columns - width + 2 : 2, "", cli_sgr(CLI_DIM));
+    print_token(m->t, m->left, CLI_PLAIN, 12);
+    fputs(" + ", stdout);
+    print_token(m->t, m->right, CLI_PLAIN, 12);
+    printf(", 1 of %zu%s", m->n_candidates, cli_sgr(CLI_PLAIN));
+  }
+  putchar('\n');
+}
+
+static limn_status print_piece(merging *m, const char *piece, size_t n, limn_error *err) {
+  limn_status status = start(m, piece, n, err);
+  if (status != LIMN_OK) return status;
+  int most = cli_width() - 10 - 36, columns = (int)(2 * n) < most ? (int)(2 * n) : most;
+  if (columns < 10) columns = 10;
+  printf("%s%8s  bytes", cli_sgr(CLI_DIM), "rank");
+  printf("%*s  merged, of so many pairs that could be%s\n", columns > 5 ? columns - 5 : 0, "",
+         cli_sgr(CLI_PLAIN));
+  do {
+    print_step(m, columns);
+  } while (step(m));
+  printf("%8s  ", "");
+  for (size_t i = 0; i < m->n; i++) {
+    print_token(m->t, m->ids[i], CLI_BOLD, cli_width());
+    printf(" %s%d%s%s", cli_sgr(CLI_DIM), (int)m->ids[i], cli_sgr(CLI_PLAIN),
+           i + 1 < m->n ? ", " : "\n");
+  }
+  return LIMN_OK;
+}
+
+/* ---- JSON ------------------------------------------------------------------------------------ */
+
+static void put_ids(limn_json *j, const merging *m) {
+  limn_json_key(j, "ids");
+  limn_json_begin_array(j);
+  for (size_t i = 0; i < m->n; i++)
+    limn_json_int(j, m->ids[i]);
+  limn_json_end_array(j);
+}
+
+static void put_step(limn_json *j, const merging *m) {
+  const struct {
+    const char *key;
+    int64_t value;
+  } rows[] = {{"rank", m->rank},
+              {"left", m->left},
+              {"right", m->right},
+              {"result", m->ids[m->place]},
+              {"place", (int64_t)m->place},
+              {"n_candidates", (int64_t)m->n_candidates}};
+  limn_json_begin_inline_object(j);
+  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+    limn_json_key(j, rows[i].key);
+    limn_json_int(j, rows[i].value);
+  }
+  put_ids(j, m);
+  limn_json_end_object(j);
+}
+
+static limn_status put_piece(limn_json *j, merging *m, const char *piece, size_t n,
+                             limn_error *err) {
+  limn_status status = start(m, piece, n, err);
+  if (status != LIMN_OK) return status;
+  limn_json_begin_object(j);
+  limn_json_key(j, "piece");
+  limn_json_string(j, piece, n);
+  limn_json_key(j, "bytes");
+  limn_json_begin_inline_array(j);
+  for (size_t i = 0; i < n; i++)
+    limn_json_int(j, m->ids[i]);
+  limn_json_end_array(j);
+  limn_json_key(j, "steps");
+  limn_json_begin_array(j);
+  while (step(m))
+    put_step(j, m);
+  limn_json_end_array(j);
+  limn_json_end_object(j);
+  return LIMN_OK;
+}
+
+/* ---- the view -------------------------------------------------------------------------------- */
+
+static int print_json(const cli *c, merging *m, const char *text, size_t n) {
+  limn_json j;
+  limn_error err, failure;
+  cli_json_begin(&j, &err);
+  limn_json_begin_object(&j);
+  limn_json_key(&j, "pieces");
+  limn_json_begin_array(&j);
+  for (size_t at = 0; at < n;) {
+    size_t end = limn_tokenizer_piece_end(m->t, text, n, at);
+    if (put_piece(&j, m, text + at, end - at, &failure) != LIMN_OK) return cli_fail(c, &failure);
+    at = end;
+  }
+  limn_json_end_array(&j);
+  limn_json_end_object(&j);
+  return cli_json_end(c, &j);
+}
+
+int cli_tokenize_merges(const cli *c, const limn_tokenizer *t, const char *text) {
+  merging m = {.t = t};
+  limn_error err;
+  size_t n = strlen(text);
+  if (cli_flag(c, "json")) return print_json(c, &m, text, n);
+  for (size_t at = 0; at < n;) {
+    size_t end = limn_tokenizer_piece_end(t, text, n, at);
+    if (at > 0) putchar('\n');
+    if (print_piece(&m, text + at, end - at, &err) != LIMN_OK) return cli_fail(c, &err);
+    at = end;
+  }
+  return CLI_OK;
+}
