@@ -10,6 +10,7 @@
 
 #define SHARE       ((size_t)1 << 18) /* bytes of text for one task */
 #define MOST_SHARES 64
+#define CACHE       ((size_t)4 << 20) /* of each share's encoder */
 
 typedef struct share {
   const char *text;
@@ -19,6 +20,7 @@ typedef struct share {
   size_t *ends; /* (n_texts) where the ids of each text end */
   size_t n_texts, ends_capacity;
   limn_tokens tokens;
+  limn_encoder *encoder;
   limn_status status;
   limn_error err;
 } share;
@@ -28,6 +30,7 @@ typedef struct batch {
   limn_special special;
   char separator;
   share shares[MOST_SHARES];
+  size_t n_shares; /* of a round */
   size_t n_texts;
 } batch;
 
@@ -67,10 +70,10 @@ static void encode_share(void *user, size_t i) {
   batch *b = user;
   share *s = &b->shares[i];
   s->n_ids = s->n_texts = 0;
-  s->status = LIMN_OK;
+  s->status = s->encoder ? LIMN_OK : limn_encoder_new(b->t, CACHE, &s->encoder, &s->err);
   for (size_t at = 0; at < s->n && s->status == LIMN_OK;) {
     size_t n = text_length(s->text + at, s->n - at, b->separator);
-    s->status = limn_tokenizer_encode(b->t, s->text + at, n, b->special, &s->tokens, &s->err);
+    s->status = limn_encoder_tokens(s->encoder, s->text + at, n, b->special, &s->tokens, &s->err);
     if (s->status == LIMN_OK) s->status = keep(s);
     at += n + 1;
   }
@@ -79,7 +82,7 @@ static void encode_share(void *user, size_t i) {
 /* Cuts the shares of one round off the text; how many. */
 static size_t cut_shares(batch *b, const char *text, size_t n, size_t *at) {
   size_t count = 0;
-  for (; count < MOST_SHARES && *at < n; count++) {
+  for (; count < b->n_shares && *at < n; count++) {
     share *s = &b->shares[count];
     size_t end = n - *at > SHARE ? *at + SHARE : n;
     end += text_length(text + end, n - end, b->separator);
@@ -174,12 +177,15 @@ int cli_tokenize_batch(const cli *c, const limn_tokenizer *t, limn_special speci
   }
   b->t = t;
   b->special = special;
+  b->n_shares = 2 * (size_t)limn_pool_size(pool);
+  if (b->n_shares > MOST_SHARES) b->n_shares = MOST_SHARES;
   b->separator = cli_flag(c, "null") ? '\0' : '\n';
   int result = print_batch(c, b, pool, text, n);
   for (size_t i = 0; i < MOST_SHARES; i++) {
     limn_free(b->shares[i].ids);
     limn_free(b->shares[i].ends);
     limn_tokens_deinit(&b->shares[i].tokens);
+    limn_encoder_free(b->shares[i].encoder);
   }
   limn_free(b);
   limn_pool_free(pool);

@@ -5,12 +5,14 @@
 #include "tokenizer/tokenizer.h"
 
 size_t limn_tokenizer_piece_end(const limn_tokenizer *t, const char *text, size_t n, size_t at) {
-  return limn_split_next(t->pattern, (const unsigned char *)text, n, at);
+  bool is_settled;
+  return limn_split_piece(t, (const unsigned char *)text, n, at, &is_settled);
 }
 
 int32_t limn_tokenizer_merge(const limn_tokenizer *t, int32_t left, int32_t right,
                              int32_t *result) {
-  const limn_merge *merge = limn_tokenizer_find_merge(t, left, right);
-  *result = merge ? merge->result : -1;
-  return merge ? merge->rank : -1;
+  limn_merge merge = {.rank = -1, .result = -1};
+  bool is_there = limn_tokenizer_merge_of(t, left, right, &merge);
+  *result = is_there ? merge.result : -1;
+  return is_there ? merge.rank : -1;
 }
