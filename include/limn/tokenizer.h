@@ -95,6 +95,64 @@ LIMN_API limn_status limn_encoder_count(limn_encoder *e, const char *text, size_
 LIMN_API limn_status limn_encoder_tokens(limn_encoder *e, const char *text, size_t n,
                                          limn_special special, limn_tokens *out, limn_error *err);
 
+/*
+ * Offsets in bytes as offsets in characters (code points; a byte that is no UTF-8 is one of its
+ * own): how many characters end at or before each. A token that begins inside a character has that
+ * character's. `offsets` (n_offsets) do not decrease, and none is larger than n.
+ */
+LIMN_API void limn_character_offsets(const char *text, size_t n, const size_t *offsets,
+                                     size_t n_offsets, size_t *out);
+
+/* ---- encoding many texts ------------------------------------------------------------------------
+ */
+
+typedef struct limn_text {
+  const char *bytes; /* n of them */
+  size_t n;
+} limn_text;
+
+/* Start from {0}; encoding makes a new one. */
+typedef struct limn_batch {
+  int32_t *ids;   /* of all texts */
+  size_t *starts; /* (n + 1): text i has ids[starts[i]] to ids[starts[i + 1] - 1] */
+  size_t n;       /* texts */
+} limn_batch;
+
+/*
+ * Encodes n texts on a team of threads (NULL: on the caller's), each of which has a cache of
+ * cache_bytes meanwhile. MEMORY; ARGUMENT for the first text with a refused special token.
+ */
+LIMN_API limn_status limn_tokenizer_encode_batch(const limn_tokenizer *t, limn_pool *pool,
+                                                 const limn_text *texts, size_t n,
+                                                 limn_special special, size_t cache_bytes,
+                                                 limn_batch *out, limn_error *err);
+LIMN_API void limn_batch_deinit(limn_batch *batch);
+
+/* ---- encoding a stream --------------------------------------------------------------------------
+ */
+
+/*
+ * A text that comes in chunks, cut anywhere. The ids are those of the whole text. What cannot be
+ * known yet waits: the last word or run, and with special tokens the bytes with which one could
+ * begin. Memory: the cache, and twice the longest piece.
+ */
+typedef struct limn_encode_stream limn_encode_stream;
+
+LIMN_API limn_status limn_encode_stream_new(const limn_tokenizer *t, size_t cache_bytes,
+                                            limn_special special, limn_encode_stream **out,
+                                            limn_error *err);
+LIMN_API void limn_encode_stream_free(limn_encode_stream *s);
+/*
+ * Takes n bytes and appends the tokens that are settled to `out`, with their offsets in the whole
+ * text. Who has used them sets out->n = 0. MEMORY, ARGUMENT (a refused special token); the stream
+ * is then of no further use.
+ */
+LIMN_API limn_status limn_encode_stream_push(limn_encode_stream *s, const char *bytes, size_t n,
+                                             limn_tokens *out, limn_error *err);
+/* Appends what is left. The stream may then take another text. */
+LIMN_API limn_status limn_encode_stream_finish(limn_encode_stream *s, limn_tokens *out,
+                                               limn_error *err);
+
 /* ---- decoding -----------------------------------------------------------------------------------
  */
 
@@ -104,6 +162,14 @@ LIMN_API limn_status limn_encoder_tokens(limn_encoder *e, const char *text, size
  */
 LIMN_API limn_status limn_tokenizer_decode(const limn_tokenizer *t, const int32_t *ids, size_t n,
                                            char **text, size_t *n_text, limn_error *err);
+
+/*
+ * The same into the caller's `capacity` bytes, without a NUL. RANGE also when they are too few; 16
+ * bytes more than the text has make it faster.
+ */
+LIMN_API limn_status limn_tokenizer_decode_into(const limn_tokenizer *t, const int32_t *ids,
+                                                size_t n, char *out, size_t capacity,
+                                                size_t *n_text, limn_error *err);
 
 /*
  * Decoding piece by piece without ever giving out half a character. Start from {0}; `pending` holds

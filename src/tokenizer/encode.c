@@ -24,7 +24,7 @@ static limn_status encode_plain(limn_encoder *e, const char *text, size_t start,
   return e->loop->run(e, (const unsigned char *)text + start, end - start, false, &at, err);
 }
 
-static limn_status refuse(const limn_tokenizer *t, int32_t id, size_t at, limn_error *err) {
+limn_status limn_refuse_special(const limn_tokenizer *t, int32_t id, size_t at, limn_error *err) {
   size_t n;
   const char *bytes = limn_tokenizer_bytes(t, id, &n);
   return limn_error_set(err, LIMN_ERROR_ARGUMENT, at,
@@ -41,7 +41,7 @@ limn_status limn_encode_text(limn_encoder *e, const char *text, size_t n, limn_s
     limn_status status = encode_plain(e, text, at, end, err);
     if (status != LIMN_OK || end == n) return status;
     int32_t id = limn_added_at(t, text, n, end);
-    if (special == LIMN_SPECIAL_REFUSE) return refuse(t, id, end, err);
+    if (special == LIMN_SPECIAL_REFUSE) return limn_refuse_special(t, id, end, err);
     status = limn_encoder_push(e, id, err);
     if (status != LIMN_OK) return status;
     limn_tokenizer_bytes(t, id, &size);

@@ -8,6 +8,8 @@
  */
 #include "tokenizer/encoder.h"
 
+#include "base/utf8.h"
+
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -102,36 +104,40 @@ void limn_encoder_free(limn_encoder *e) {
 /* ---- where ids go -------------------------------------------------------------------------------
  */
 
-static limn_status grow(limn_tokens *tokens, size_t n, limn_error *err) {
+static limn_status grow(limn_tokens *tokens, bool no_offsets, size_t n, limn_error *err) {
   if (n < tokens->capacity) return LIMN_OK;
   size_t capacity = tokens->capacity ? tokens->capacity : 64;
   while (capacity <= n)
     capacity *= 2;
   int32_t *ids = limn_resize(tokens->ids, capacity, sizeof *ids);
   if (ids) tokens->ids = ids;
-  size_t *offsets = limn_resize(tokens->offsets, capacity, sizeof *offsets);
+  size_t *offsets = no_offsets ? NULL : limn_resize(tokens->offsets, capacity, sizeof *offsets);
   if (offsets) tokens->offsets = offsets;
-  if (!ids || !offsets) return limn_out_of_memory(err, "the tokens of a text");
+  if (!ids || (!offsets && !no_offsets)) return limn_out_of_memory(err, "the tokens of a text");
   tokens->capacity = capacity;
   return LIMN_OK;
+}
+
+/* Where each token stands: its bytes are the text's. */
+static void append_offsets(limn_encoder *e, limn_tokens *tokens, const int32_t *ids, size_t n) {
+  size_t offset = tokens->n ? tokens->offsets[tokens->n] : e->sink.start, length;
+  for (size_t i = 0; i < n; i++) {
+    tokens->offsets[tokens->n + i] = offset;
+    limn_tokenizer_bytes(e->t, ids[i], &length);
+    offset += length;
+  }
+  tokens->offsets[tokens->n + n] = offset;
 }
 
 static limn_status append(limn_encoder *e, const int32_t *ids, size_t n, limn_error *err) {
   limn_sink *sink = &e->sink;
   if (sink->tokens) {
     limn_tokens *tokens = sink->tokens;
-    limn_status status = grow(tokens, tokens->n + n, err);
+    limn_status status = grow(tokens, sink->no_offsets, tokens->n + n, err);
     if (status != LIMN_OK) return status;
     memcpy(tokens->ids + tokens->n, ids, n * sizeof *ids);
-    size_t offset = tokens->n ? tokens->offsets[tokens->n] : sink->start;
-    for (size_t i = 0; i < n; i++) {
-      size_t length;
-      tokens->offsets[tokens->n + i] = offset;
-      limn_tokenizer_bytes(e->t, ids[i], &length);
-      offset += length;
-    }
+    if (!sink->no_offsets) append_offsets(e, tokens, ids, n);
     tokens->n += n;
-    tokens->offsets[tokens->n] = offset;
     return LIMN_OK;
   }
   if (n > sink->capacity - sink->n) {
@@ -361,7 +367,7 @@ limn_status limn_encoder_tokens(limn_encoder *e, const char *text, size_t n, lim
   out->n = 0;
   limn_status status = encode_into(e, text, n, special, err);
   if (status == LIMN_OK && out->n == 0) {
-    status = grow(out, 0, err);
+    status = grow(out, false, 0, err);
     if (status == LIMN_OK) out->offsets[0] = 0;
   }
   if (status != LIMN_OK) limn_tokens_deinit(out);
@@ -384,4 +390,23 @@ limn_status limn_tokenizer_encode(const limn_tokenizer *t, const char *text, siz
   status = limn_encoder_tokens(e, text, n, special, out, err);
   limn_encoder_free(e);
   return status;
+}
+
+/* ---- places as characters -----------------------------------------------------------------------
+ */
+
+void limn_character_offsets(const char *text, size_t n, const size_t *offsets, size_t n_offsets,
+                            size_t *out) {
+  const unsigned char *bytes = (const unsigned char *)text;
+  size_t at = 0, n_characters = 0; /* those that end at or before `at` */
+  for (size_t i = 0; i < n_offsets; i++) {
+    while (at < n) {
+      int32_t code;
+      size_t length = limn_utf8_decode(bytes + at, n - at, &code);
+      if (at + length > offsets[i]) break;
+      at += length;
+      n_characters++;
+    }
+    out[i] = n_characters;
+  }
 }

@@ -53,8 +53,9 @@ typedef struct limn_sink {
   int32_t *ids;        /* (capacity), or NULL */
   limn_tokens *tokens; /* that grow; or NULL */
   size_t n, capacity;
-  size_t start; /* where in the text the first of `tokens` stands */
-  bool is_full; /* capacity ids are there, and more would follow */
+  size_t start;    /* where in the text the first of `tokens` stands */
+  bool no_offsets; /* tokens->offsets stays NULL */
+  bool is_full;    /* capacity ids are there, and more would follow */
 } limn_sink;
 
 struct limn_encoder {
@@ -83,6 +84,9 @@ limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err);
 /* Encodes a text into the sink (encode.c). MEMORY, ARGUMENT. */
 limn_status limn_encode_text(limn_encoder *e, const char *text, size_t n, limn_special special,
                              limn_error *err);
+
+/* ARGUMENT, naming the token and its place. */
+limn_status limn_refuse_special(const limn_tokenizer *t, int32_t id, size_t at, limn_error *err);
 
 /*
  * Encodes the text from *at on and moves *at behind what has been encoded: to the end; or, where

@@ -150,6 +150,7 @@ static inline size_t run_block(const limn_encoder *e, const unsigned char *text,
   }
   size_t n = places_of(block_of(e->t->pattern, text, BLOCK), places);
   if (n < 2) return 0;
+  memset(places + n, 0, 4); /* what ask looks at and forgets */
   ask(e, w, text, places, n - 1);
   return places[n - 1];
 }

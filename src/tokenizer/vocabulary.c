@@ -131,6 +131,9 @@ static limn_status index_specials(limn_tokenizer *t, limn_error *err) {
 
 limn_status limn_tokenizer_index(limn_tokenizer *t, const char *where, limn_error *err) {
   static const char *const ends[] = {"<|endoftext|>", "</s>", "<|end_of_text|>"};
+  /* Decoding copies 16 bytes wherever a token begins. */
+  if (!limn_bytes_reserve(&t->bytes, 16)) return limn_out_of_memory(err, "a vocabulary");
+  memset(t->bytes.data + t->bytes.size, 0, 16);
   limn_status status = index_bytes(t, where, err);
   if (status == LIMN_OK) status = index_single_bytes(t, where, err);
   if (status == LIMN_OK) status = index_specials(t, err);
