@@ -8,7 +8,7 @@
 #include "lesson.h"
 
 static void tell_machine(board *b) {
-  SAY(b, "limn %s on a processor with %s, %d threads to compute with.", limn_version(),
+  SAY(b, "limn %s on a processor with %s. Threads to compute with: %d.", limn_version(),
       *limn_cpu_features() ? limn_cpu_features() : "no vector extensions that limn knows",
       limn_default_threads());
 }

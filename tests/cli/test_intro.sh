@@ -13,7 +13,9 @@ for title in "0. What computes here" "1. What is a language model?" "2. From wor
   check "section $title" grep -qxF "$title" "$work/all"
 done
 says "limn $("$LIMN" --version | sed 's/[^0-9.]//g') on a processor with"
-says "threads to compute with"
+# Where the line breaks depends on the processor.
+check "says how many threads" sh -c \
+  'tr -s "\n " " " <"$1" | grep -q "Threads to compute with: [1-9]"' sh "$work/out"
 says "Transform (41762), ers (364)"
 says "1.probs  [3]"
 says "0.6285    0.2312    0.1402"
