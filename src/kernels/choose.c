@@ -1,6 +1,6 @@
 /*
  * choose.c - which table runs: the first of the list whose instructions the processor has, or the
- * one that is asked for by name.
+ * one that is asked for by name. And how large panels are, which all tables agree on.
  */
 #include "kernels/kernels.h"
 
@@ -15,6 +15,25 @@ const limn_kernels *const limn_kernels_all[] = {
 #endif
     &limn_kernels_scalar,      NULL,
 };
+
+static size_t rounded_up(int64_t k, int64_t to) {
+  return (size_t)((k + to - 1) / to * to);
+}
+
+size_t limn_panel_size(limn_format format, int64_t k) {
+  switch (format) {
+  case LIMN_FORMAT_F16:
+    return (size_t)k * LIMN_PANEL * 2;
+  case LIMN_FORMAT_BF16:
+    return rounded_up(k, 2) * LIMN_PANEL * 2;
+  case LIMN_FORMAT_Q8:
+    return rounded_up(k, LIMN_QUANT) / LIMN_QUANT * LIMN_BLOCK_Q8;
+  case LIMN_FORMAT_Q4:
+    return rounded_up(k, LIMN_QUANT) / LIMN_QUANT * LIMN_BLOCK_Q4;
+  default:
+    return (size_t)k * LIMN_PANEL * sizeof(float);
+  }
+}
 
 /* What each table needs of the list that limn_cpu_features gives. */
 static const struct {

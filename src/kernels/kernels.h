@@ -54,13 +54,6 @@ typedef enum limn_format {
 /* Bytes from input 0 to input k of a panel, k rounded up to what the format holds together. */
 size_t limn_panel_size(limn_format format, int64_t k);
 
-/*
- * Writes inputs [k0, k0 + k) of a panel from `rows` (k, 64) of float32; k0 is a multiple of
- * LIMN_QUANT, and so is k unless the inputs end there. `panel` is the panel's start. f16 and bf16
- * round to nearest even; q8 and q4 choose each scale so that the squared error is small.
- */
-void limn_panel_pack(limn_format format, void *panel, int64_t k0, int64_t k, const float *rows);
-
 /* ---- the table --------------------------------------------------------------------------------
  */
 
@@ -87,6 +80,13 @@ typedef struct limn_kernels {
   /* c (n, width) from a (n, k) times b (k, width); width <= LIMN_PANEL, k any. */
   void (*product)(int64_t n, int64_t k, const float *a, int64_t a_step, const float *b,
                   int64_t b_step, float *c, int64_t c_step, int64_t width, limn_sum sum);
+  /*
+   * Writes k inputs, `rows` (k, 64), at `panel`, the place of the first of them, whose number is a
+   * multiple of LIMN_QUANT; so is k, unless the inputs end there. f16 and bf16 round to nearest
+   * even; q8 and q4 choose each scale so that the squared error is small. All tables write the
+   * same bytes.
+   */
+  void (*pack)(limn_format format, void *panel, int64_t k, const float *rows);
   /* k inputs at `panel` (the place of the first) as float32: out (k, 64). k as for packing. */
   void (*unpack[LIMN_FORMAT_COUNT])(const void *panel, int64_t k, float *out);
   /* c (64) += the chains over k inputs at `panel`: unpack and product in one, for one row. NULL

@@ -2,7 +2,7 @@
  * kernels_avx2.c - the kernels for AVX2 with FMA and F16C: 16 registers of 8 floats, so a tile of 6
  * rows by 2 vectors takes 12, its weights 2, an activation 1.
  */
-#include "kernels/shared.h"
+#include "kernels/pack.h"
 
 #include <immintrin.h>
 
@@ -79,10 +79,9 @@ static inline __m256 of_half(__m256i a) {
 #define I_LOAD(p)             _mm256_loadu_si256((const __m256i *)(const void *)(p))
 #define I_SET(x)              _mm256_set1_epi32(x)
 #define I_AND(a, b)           _mm256_and_si256(a, b)
-#define I_XOR(a, b)           _mm256_xor_si256(a, b)
+#define I_AND_OR(a, b, c)     _mm256_or_si256(_mm256_and_si256(a, b), c)
 #define I_SHL(a, n)           _mm256_slli_epi32(a, n)
 #define I_SHR(a, n)           _mm256_srli_epi32(a, n)
-#define I_SAR(a, n)           _mm256_srai_epi32(a, n)
 #define V_OF_I(a)             _mm256_cvtepi32_ps(a)
 #define V_AS_V(a)             _mm256_castsi256_ps(a)
 #define V_LOAD_F16(p)         _mm256_cvtph_ps(HALF_VECTOR(p))
@@ -95,6 +94,7 @@ static inline __m256 of_half(__m256i a) {
 const limn_kernels limn_kernels_avx2 = {
     .name = "avx2",
     .product = product,
+    .pack = pack,
     .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},
     .row = {NULL, row_f16, row_bf16, row_q8, row_q4},
     .product_bf16 = limn_scalar_product_bf16,

@@ -5,7 +5,7 @@
  * Intel 64 and IA-32 Architectures Software Developer's Manual, volume 2. There are 32 registers of
  * 16 floats: a tile of 6 rows by 4 vectors takes 24, its weights 4, an activation 1.
  */
-#include "kernels/shared.h"
+#include "kernels/pack.h"
 
 #include <immintrin.h>
 
@@ -42,10 +42,9 @@ typedef __m512i I;
 #define I_LOAD(p)             _mm512_loadu_si512(p)
 #define I_SET(x)              _mm512_set1_epi32(x)
 #define I_AND(a, b)           _mm512_and_si512(a, b)
-#define I_XOR(a, b)           _mm512_xor_si512(a, b)
+#define I_AND_OR(a, b, c)     _mm512_ternarylogic_epi32(a, b, c, 0xea)
 #define I_SHL(a, n)           _mm512_slli_epi32(a, (unsigned)(n))
 #define I_SHR(a, n)           _mm512_srli_epi32(a, (unsigned)(n))
-#define I_SAR(a, n)           _mm512_srai_epi32(a, (unsigned)(n))
 #define V_OF_I(a)             _mm512_cvtepi32_ps(a)
 #define V_AS_V(a)             _mm512_castsi512_ps(a)
 #define V_LOAD_F16(p)         _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(const void *)(p)))
@@ -129,8 +128,10 @@ BF16 INLINE void tile_bf16(int rows, int64_t k, const uint16_t *a, int64_t a_ste
   for (int64_t i = 0; i < k; i += 2, w += LIMN_PANEL * 4) {
     I pairs[4];
 #pragma GCC unroll 4
-    for (int v = 0; v < 4; v++)
+    for (int v = 0; v < 4; v++) {
       pairs[v] = I_LOAD(w + v * 64);
+      if (rows == 1) ask_ahead(w + v * 64);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
       __m512bh x = (__m512bh)I_SET(pair_at(a + r * a_step + i));
@@ -170,6 +171,8 @@ VNNI INLINE void tile_bytes(int rows, bool is_q4, int64_t k, const int8_t *q, co
       I w[2];
 #pragma GCC unroll 2
       for (int v = 0; v < 2; v++) {
+        if (rows == 1 && half == 0 && (!is_q4 || quad < 4))
+          ask_ahead(block + 2 * LIMN_PANEL + (quad * LIMN_PANEL + v * 32) * 4);
         w[v] = I_LOAD(block + 2 * LIMN_PANEL + (is_q4 ? quad % 4 : quad) * LIMN_PANEL * 4 +
                       half * 128 + v * 64);
         if (is_q4) w[v] = I_AND(I_SHR(w[v], quad / 4 * 4), I_SET(0x0f0f0f0f));
@@ -319,7 +322,8 @@ static void quantize(int64_t n, const float *x, limn_quantized out) {
  */
 
 #define COMMON                                                                                     \
-  .product = product, .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},       \
+  .product = product, .pack = pack,                                                                \
+  .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},                           \
   .row = {NULL, row_f16, row_bf16, row_q8, row_q4}, .quantize = quantize,                          \
   .norm_scale = norm_scale, .normalize = normalize, .softmax = softmax,                            \
   .activate = {activate_relu, activate_gelu_tanh, limn_scalar_gelu_erf, activate_quick_gelu,       \

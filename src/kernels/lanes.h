@@ -13,7 +13,7 @@
  *   V_MAX V_MIN (the second operand where one is NaN)   V_ROUND (to a whole number)
  *   V_LDEXP (x * 2^n for whole n from -151 to 129)   V_TOTAL V_MOST (over lanes)
  *   D_SET D_LOW D_HIGH (halves of a V) D_ADD D_SUB D_FMA D_TOTAL
- *   type I (LANES int32): I_LOAD I_SET I_AND I_XOR I_SHL I_SHR (zeros come in) I_SAR (the sign)
+ *   type I (LANES int32): I_LOAD I_SET I_AND I_AND_OR (a & b | c) I_SHL I_SHR (zeros come in)
  *   V_OF_I (converts) V_AS_V (the same bits)   V_LOAD_F16 V_LOAD_BF16 (16-bit floats, widened)
  *   V_OF_HALF (a whole number from 0 to 15, in the low 4 bits, as a float less 8)
  */
@@ -32,6 +32,16 @@ INLINE void store(float *p, int64_t n, V v) {
     V_STORE(p, v);
   else
     V_STORE_PART(p, n, v);
+}
+
+/*
+ * One row waits for memory more than it computes. Between two loads there is so much to do that the
+ * processor does not see far ahead by itself, so lines are asked for long before they are needed.
+ */
+enum { AHEAD = 4096 };
+
+INLINE void ask_ahead(const void *p) {
+  __builtin_prefetch((const unsigned char *)p + AHEAD);
 }
 
 /* ---- products ---------------------------------------------------------------------------------
@@ -56,8 +66,10 @@ INLINE void tile(int rows, int vectors, bool is_whole, int64_t last, int64_t k, 
     for (int64_t i = begin; i < end; i++) {
       V w[TILE_VECTORS];
 #pragma GCC unroll 8
-      for (int v = 0; v < vectors; v++)
+      for (int v = 0; v < vectors; v++) {
         w[v] = load(b + i * b_step + v * LANES, !is_whole && v == vectors - 1 ? last : LANES);
+        if (rows == 1 && is_whole) ask_ahead(b + i * b_step + v * LANES);
+      }
 #pragma GCC unroll 8
       for (int r = 0; r < rows; r++) {
         V x = V_SET(a[r * a_step + i]);
@@ -202,6 +214,7 @@ INLINE void row_chain_bf16(const uint32_t *w, int64_t n, const float *a, float *
     V x = V_SET(a[i]), y = V_SET(a[i + 1]);
     EACH_VECTOR {
       I pair = I_LOAD(w + v * LANES);
+      ask_ahead(w + v * LANES);
       s[v] = V_FMA(x, first_bf16(pair), s[v]);
       s[v] = V_FMA(y, second_bf16(pair), s[v]);
     }
@@ -217,10 +230,15 @@ static void row_bf16(const void *panel, int64_t k, const float *a, float *c) {
   if (k > 0) row_chain_bf16(w, k, a, c);
 }
 
-/* Byte b of each lane of `quad`, whose bytes are numbers plus 128, times the scale: exact. */
-INLINE V weight_q8(I quad, int b, V scale) {
-  I number = I_SAR(I_SHL(I_XOR(quad, I_SET((int)0x80808080)), 24 - 8 * b), 24);
-  return V_MUL(V_OF_I(number), scale);
+/*
+ * Byte b of each lane of `quad`, whose bytes are numbers plus 128, times a scale. Put into the
+ * upper bits of a fraction, byte u makes the float 1 + u / 256; that times 256 scales less 384
+ * scales is (u - 128) scales. All of it is exact: a scale has 8 bits.
+ */
+INLINE V weight_q8(I quad, int b, V scale_256, V minus_scale_384) {
+  I shifted = b < 2 ? I_SHL(quad, 15 - 8 * b) : I_SHR(quad, 8 * b - 15);
+  I bits = I_AND_OR(shifted, I_SET(0x007f8000), I_SET(0x3f800000));
+  return V_FMA(V_AS_V(bits), scale_256, minus_scale_384);
 }
 
 /* Four bits of each lane: exact too. */
@@ -235,28 +253,35 @@ INLINE I lanes_q8(const unsigned char *block, int quad, int v) {
 /* Inputs n0 to n - 1 of a block, n at most LIMN_QUANT; for a whole block n is a constant. */
 INLINE void unpack_block_q8(const unsigned char *block, int n, float *out) {
   EACH_VECTOR {
-    V scale = V_LOAD_BF16(block + v * LANES * 2);
+    V scale = V_MUL(V_LOAD_BF16(block + v * LANES * 2), V_SET(256));
+    V less = V_MUL(scale, V_SET(-1.5f));
 #pragma GCC unroll 8
     for (int quad = 0; quad * 4 < n; quad++) {
       I w = lanes_q8(block, quad, v);
 #pragma GCC unroll 4
       for (int b = 0; b < 4; b++)
         if (quad * 4 + b < n)
-          V_STORE(out + (quad * 4 + b) * LIMN_PANEL + v * LANES, weight_q8(w, b, scale));
+          V_STORE(out + (quad * 4 + b) * LIMN_PANEL + v * LANES, weight_q8(w, b, scale, less));
     }
   }
 }
 
 INLINE void row_block_q8(const unsigned char *block, int n, const float *a, float *c) {
-  V scale[VECTORS], s[VECTORS];
+  V scale[VECTORS], less[VECTORS], s[VECTORS];
   clear(s);
-  EACH_VECTOR scale[v] = V_LOAD_BF16(block + v * LANES * 2);
+  EACH_VECTOR {
+    scale[v] = V_MUL(V_LOAD_BF16(block + v * LANES * 2), V_SET(256));
+    less[v] = V_MUL(scale[v], V_SET(-1.5f));
+  }
+#pragma GCC unroll 8
   for (int quad = 0; quad * 4 < n; quad++)
     EACH_VECTOR {
       I w = lanes_q8(block, quad, v);
+      ask_ahead(block + 2 * LIMN_PANEL + (quad * LIMN_PANEL + v * LANES) * 4);
 #pragma GCC unroll 4
       for (int b = 0; b < 4; b++)
-        if (quad * 4 + b < n) s[v] = V_FMA(V_SET(a[quad * 4 + b]), weight_q8(w, b, scale[v]), s[v]);
+        if (quad * 4 + b < n)
+          s[v] = V_FMA(V_SET(a[quad * 4 + b]), weight_q8(w, b, scale[v], less[v]), s[v]);
     }
   add_to(c, s);
 }
@@ -286,6 +311,7 @@ INLINE void row_block_q4(const unsigned char *block, int n, const float *a, floa
       int left = n - half * 16 - quad * 4;
       EACH_VECTOR {
         I w = I_SHR(lanes_q8(block, quad, v), half * 4);
+        if (half == 0) ask_ahead(block + 2 * LIMN_PANEL + (quad * LIMN_PANEL + v * LANES) * 4);
 #pragma GCC unroll 4
         for (int b = 0; b < 4; b++)
           if (b < left) s[v] = V_FMA(V_SET(x[b]), weight_q4(w, 8 * b, scale[v]), s[v]);

@@ -4,7 +4,7 @@
  * Where the header says a chain of fused multiply-adds, this one computes product and sum in
  * float64 and rounds once: the product of two floats is exact there.
  */
-#include "kernels/shared.h"
+#include "kernels/pack.h"
 
 #include <math.h>
 
@@ -274,6 +274,7 @@ static float read_all(int64_t n, const float *x) {
 const limn_kernels limn_kernels_scalar = {
     .name = "scalar",
     .product = product,
+    .pack = pack,
     .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},
     .row = {row_f32, row_f16, row_bf16, row_q8, row_q4},
     .product_bf16 = limn_scalar_product_bf16,

@@ -63,7 +63,7 @@ static void pack_panel(void *user, size_t i) {
       gather_in_out(p, first, width, k0, k, rows);
     else
       gather_out_in(p, first, width, k0, k, rows);
-    limn_panel_pack(l->format, panel, k0, k, rows);
+    l->kernels->pack(l->format, panel + limn_panel_size(l->format, k0), k, rows);
   }
 }
 

@@ -40,8 +40,13 @@ static uint32_t bits_of_float(float x) {
   return bits;
 }
 
-float limn_bf16_to_f32(uint16_t bits) {
+/* Without branches and calls, so that a compiler makes vectors of the loops below. */
+static inline float of_bf16(uint16_t bits) {
   return float_of_bits((uint32_t)bits << 16);
+}
+
+float limn_bf16_to_f32(uint16_t bits) {
+  return of_bf16(bits);
 }
 
 uint16_t limn_f32_to_bf16(float x) {
@@ -50,13 +55,19 @@ uint16_t limn_f32_to_bf16(float x) {
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/*
+ * With its bits moved into those of a float32, a float16 is 2^112 times too small, subnormal or
+ * not; infinities and NaN get the largest exponent.
+ */
+static inline float of_f16(uint16_t bits) {
+  uint32_t sign = (uint32_t)(bits & 0x8000) << 16, size = (uint32_t)(bits & 0x7fff) << 13;
+  float scaled = float_of_bits(size) * 0x1p112f;
+  uint32_t special = size >= 0x0f800000 ? 0x7f800000 : 0;
+  return float_of_bits(bits_of_float(scaled) | special | (special ? size & 0x7fe000 : 0) | sign);
+}
+
 float limn_f16_to_f32(uint16_t bits) {
-  uint32_t sign = (uint32_t)(bits & 0x8000) << 16;
-  uint32_t exponent = bits >> 10 & 0x1f, fraction = bits & 0x3ff;
-  if (exponent == 0x1f) return float_of_bits(sign | 0x7f800000 | fraction << 13);
-  if (exponent != 0) return float_of_bits(sign | (exponent + 112) << 23 | fraction << 13);
-  float subnormal = (float)fraction * 0x1p-24f; /* zero too */
-  return sign ? -subnormal : subnormal;
+  return of_f16(bits);
 }
 
 uint16_t limn_f32_to_f16(float x) {
@@ -107,9 +118,9 @@ void limn_stored_to_f32(const limn_stored *s, int64_t start, int64_t count, floa
   case LIMN_F64:
     CONVERT(double, (float)v);
   case LIMN_F16:
-    CONVERT(uint16_t, limn_f16_to_f32(v));
+    CONVERT(uint16_t, of_f16(v));
   case LIMN_BF16:
-    CONVERT(uint16_t, limn_bf16_to_f32(v));
+    CONVERT(uint16_t, of_bf16(v));
   case LIMN_I8:
     CONVERT(int8_t, (float)v);
   case LIMN_I16:

@@ -207,8 +207,12 @@ static void check_format(const limn_kernels *t, limn_format format, int64_t k, g
   fill(rows, k * LIMN_PANEL);
   fill(a, k);
   for (int64_t k0 = 0; k0 < k; k0 += LIMN_CHUNK)
-    limn_panel_pack(format, panel, k0, k - k0 < LIMN_CHUNK ? k - k0 : LIMN_CHUNK,
-                    rows + k0 * LIMN_PANEL);
+    t->pack(format, panel + limn_panel_size(format, k0), k - k0 < LIMN_CHUNK ? k - k0 : LIMN_CHUNK,
+            rows + k0 * LIMN_PANEL);
+  unsigned char *same = malloc(size + 1);
+  limn_kernels_scalar.pack(format, same, k, rows);
+  assert_memory_equal(same, panel, size);
+  free(same);
   t->unpack[format](panel, k, out);
   limn_kernels_scalar.unpack[format](panel, k, reference);
   assert_memory_equal(out, reference, (size_t)(k * LIMN_PANEL) * sizeof *out);
@@ -255,7 +259,7 @@ static void special_weights_stay_special(void **state) {
       rows[4 * LIMN_PANEL + 2] = INFINITY;
       rows[5 * LIMN_PANEL + 3] = 1e-42f; /* has no scale in q8, q4: 0 */
       rows[6 * LIMN_PANEL + 4] = -1.5f;
-      limn_panel_pack((limn_format)format, panel, 0, LIMN_QUANT, rows);
+      t->pack((limn_format)format, panel, LIMN_QUANT, rows);
       t->unpack[format](panel, LIMN_QUANT, out);
       assert_true(out[0] == 0 && isnan(out[3 * LIMN_PANEL + 1]));
       assert_true(!isfinite(out[4 * LIMN_PANEL + 2]));
@@ -271,15 +275,16 @@ static void float16_rounds_as_everywhere(void **state) {
   (void)state;
   static float rows[2 * LIMN_PANEL];
   uint16_t panel[2 * LIMN_PANEL];
-  for (uint32_t bits = 0; bits < 0xffffff00u; bits += 0x10001u * 37) {
+  const limn_kernels *t;
+  FOR_EACH_TABLE(t) for (uint32_t bits = 0; bits < 0xffffff00u; bits += 0x10001u * 37) {
     for (int i = 0; i < 2 * LIMN_PANEL; i++) {
       uint32_t here = bits + (uint32_t)i * 0x1003u;
       memcpy(&rows[i], &here, sizeof here);
     }
-    limn_panel_pack(LIMN_FORMAT_F16, panel, 0, 2, rows);
+    t->pack(LIMN_FORMAT_F16, panel, 2, rows);
     for (int i = 0; i < 2 * LIMN_PANEL; i++)
       if (!isnan(rows[i])) assert_int_equal(panel[i], limn_f32_to_f16(rows[i]));
-    limn_panel_pack(LIMN_FORMAT_BF16, panel, 0, 2, rows);
+    t->pack(LIMN_FORMAT_BF16, panel, 2, rows);
     for (int i = 0; i < LIMN_PANEL; i++) {
       assert_int_equal(panel[2 * i], limn_f32_to_bf16(rows[i]));
       assert_int_equal(panel[2 * i + 1], limn_f32_to_bf16(rows[LIMN_PANEL + i]));
@@ -300,7 +305,7 @@ static void products_of_bfloat16(void **state) {
   const limn_kernels *t;
   fill(x, N * K);
   fill(rows, K * LIMN_PANEL);
-  limn_panel_pack(LIMN_FORMAT_BF16, panel, 0, K, rows);
+  limn_kernels_scalar.pack(LIMN_FORMAT_BF16, panel, K, rows);
   limn_kernels_scalar.unpack[LIMN_FORMAT_BF16](panel, K, w);
   FOR_EACH_TABLE(t) {
     t->round_bf16(N * K, x, a);
@@ -335,7 +340,7 @@ static void check_whole_numbers(const limn_kernels *t, limn_format format) {
   limn_quantized a = {q, scale, total};
   fill(x, N * K);
   fill(rows, K * LIMN_PANEL);
-  limn_panel_pack(format, panel, 0, K, rows);
+  t->pack(format, panel, K, rows);
   limn_kernels_scalar.unpack[format](panel, K, w);
   t->quantize(N * K, x, a);
   for (int i = 0; i < N * K; i++)
