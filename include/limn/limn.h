@@ -6,6 +6,7 @@
 
 #include <limn/analysis.h>
 #include <limn/base.h>
+#include <limn/batch.h>
 #include <limn/edit.h>
 #include <limn/io.h>
 #include <limn/kernels.h>

@@ -19,6 +19,7 @@ extern "C" {
 #endif
 
 typedef struct limn_session limn_session;
+typedef struct limn_batch limn_batch; /* limn/batch.h */
 
 typedef enum limn_overflow {
   LIMN_OVERFLOW_ERROR = 0, /* more tokens than the window holds: LIMN_ERROR_CONTEXT */
@@ -30,7 +31,11 @@ typedef struct limn_session_options {
   limn_pool *pool; /* borrowed, must outlive the session; NULL for one thread */
   int n_ctx;       /* positions to keep, 0 for the model's context window; not more than that */
   bool all_logits; /* logits of every position of an evaluate call, not only of the last */
+  int max_logits;  /* the most logits that a batch item may ask for; 0 for 1 (or all_logits) */
   limn_overflow overflow;
+  /* Borrowed, must outlive the session: whose working memory and pool it uses, one thread at a time
+     with all others that do. NULL for its own, made for n_ctx tokens in one call. */
+  limn_batch *batch;
   /* Stop before this layer, as TransformerLens's stop_at_layer: 0 means the default, no stop; n > 0
      runs blocks 0 to n - 1 and computes no logits. -1 stops before block 0. */
   int stop_at_layer;
@@ -40,7 +45,8 @@ typedef struct limn_session_options {
   void *should_stop_user;
 } limn_session_options;
 
-/* `options` may be NULL. The model must stay open. Fails: MEMORY, RANGE (n_ctx, stop_at_layer). */
+/* `options` may be NULL. The model must stay open. Fails: MEMORY, RANGE (n_ctx, stop_at_layer,
+   max_logits), UNSUPPORTED (a batch of another model). */
 LIMN_API limn_status limn_session_new(const limn_model *model, const limn_session_options *options,
                                       limn_session **out, limn_error *err);
 LIMN_API void limn_session_free(limn_session *s);
@@ -73,6 +79,14 @@ LIMN_API const int32_t *limn_session_ids(const limn_session *s);
 LIMN_API void limn_session_truncate(limn_session *s, int length);
 /* Keeps nothing. Observers stay. */
 LIMN_API void limn_session_reset(limn_session *s);
+/*
+ * Makes a session hold the first `length` positions of another one of the same model: a prompt that
+ * several continuations share is evaluated once. Its observers stay, what it held is gone. RANGE:
+ * it keeps fewer positions; UNSUPPORTED: of another model; and then it is as it was. Preconditions:
+ * 0 <= length <= limn_session_length(from), to is not from.
+ */
+LIMN_API limn_status limn_session_copy(limn_session *to, const limn_session *from, int length,
+                                       limn_error *err);
 
 /* ---- observers ----------------------------------------------------------------------------------
  */

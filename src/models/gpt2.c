@@ -13,6 +13,12 @@
  *         residual += mlp(layer_norm_2(residual))
  *     logits = layer_norm(residual) W_U
  *
+ * A pass takes any number of sequences, whose rows lie behind one another: products, norms and sums
+ * go over all rows, so that each weight is read once; embeddings, keys and values, and attention go
+ * sequence by sequence. No row knows how many others there are (kernels.h), so a sequence gets the
+ * numbers that it gets alone, to the bit. One may begin in front of a later layer, with a stream
+ * that was kept, or end early; the rows of those under way are always the first ones.
+ *
  * Each value is shown under its name (points.c) right where it lies, as soon as it is there;
  * whoever edits it changes what follows. Where nobody watches, `show` is one comparison.
  *
@@ -43,17 +49,14 @@ static size_t block_slots(const limn_run *run) {
   return (size_t)limn_pool_size(run->pool);
 }
 
-void limn_run_take(limn_run *run, limn_arena *arena, bool all_logits) {
+void limn_run_take(limn_run *run, limn_arena *arena) {
   const limn_config *c = limn_model_config(run->model);
-  size_t n = (size_t)run->max_n, n_ctx = (size_t)run->n_ctx, f = sizeof(float);
-  size_t d = (size_t)c->d_model, n_layer = (size_t)c->n_layer;
+  size_t n = (size_t)run->max_rows, f = sizeof(float);
   run->d_step = limn_row_step(c->d_model);
   run->qkv_step = limn_row_step(3 * (int64_t)c->d_model);
   run->mlp_step = limn_row_step(c->d_mlp);
-  run->block_step = limn_row_step((run->n_ctx + LIMN_PANEL - 1) / LIMN_PANEL * LIMN_PANEL);
-  run->keys =
-      limn_arena_take(arena, n_layer, (size_t)limn_key_cache_size(run->n_ctx, c->d_model) * f);
-  run->values = limn_arena_take(arena, n_layer * n_ctx, d * f);
+  run->block_step = limn_row_step((run->max_ctx + LIMN_PANEL - 1) / LIMN_PANEL * LIMN_PANEL);
+  run->active = limn_arena_take(arena, n, sizeof *run->active);
   run->residual = limn_arena_take(arena, n, (size_t)run->d_step * f);
   run->normalized = limn_arena_take(arena, n, (size_t)run->d_step * f);
   run->scale = limn_arena_take(arena, n, f);
@@ -64,22 +67,30 @@ void limn_run_take(limn_run *run, limn_arena *arena, bool all_logits) {
       limn_arena_take(arena, block_slots(run), LIMN_QUERY_BLOCK * (size_t)run->block_step * f);
   int64_t widest = c->d_mlp > c->d_model ? c->d_mlp : c->d_model;
   run->scratch = limn_arena_take(
-      arena, 1, limn_linear_scratch_size(run->model->arithmetic, run->max_n, widest));
-  run->logits = limn_arena_take(arena, all_logits ? n : 1, (size_t)c->vocab_size * f);
+      arena, 1, limn_linear_scratch_size(run->model->arithmetic, run->max_rows, widest));
+  run->logits = limn_arena_take(arena, n, sizeof *run->logits);
 }
 
-void limn_run_take_scores(limn_run *run, limn_arena *arena) {
-  size_t n_head = (size_t)limn_model_config(run->model)->n_head;
-  size_t per_head = (size_t)run->max_n * sizeof(float);
-  run->scores = limn_arena_take(arena, n_head * (size_t)run->n_ctx, per_head);
+void limn_sequence_take(limn_sequence *s, const limn_model *model, int64_t n_logits,
+                        limn_arena *arena) {
+  const limn_config *c = limn_model_config(model);
+  size_t n_layer = (size_t)c->n_layer, d = (size_t)c->d_model, f = sizeof(float);
+  s->keys = limn_arena_take(arena, n_layer, (size_t)limn_key_cache_size(s->n_ctx, c->d_model) * f);
+  s->values = limn_arena_take(arena, n_layer * (size_t)s->n_ctx, d * f);
+  s->logits = limn_arena_take(arena, (size_t)n_logits, (size_t)c->vocab_size * f);
 }
 
-void limn_run_take_heads(limn_run *run, limn_arena *arena) {
-  const limn_config *c = limn_model_config(run->model);
-  size_t n = (size_t)run->max_n, d = (size_t)c->d_model, f = sizeof(float);
-  run->heads = limn_arena_take(arena, n * (size_t)c->n_head, d * f);
-  run->heads_copy = limn_arena_take(arena, n * (size_t)c->n_head, d * f);
-  run->qkv_copy = limn_arena_take(arena, n, (size_t)run->qkv_step * f);
+void limn_sequence_take_scores(limn_sequence *s, const limn_model *model, limn_arena *arena) {
+  size_t n_head = (size_t)limn_model_config(model)->n_head, n_ctx = (size_t)s->n_ctx;
+  s->scores = limn_arena_take(arena, n_head * n_ctx, n_ctx * sizeof(float));
+}
+
+void limn_sequence_take_heads(limn_sequence *s, const limn_model *model, limn_arena *arena) {
+  const limn_config *c = limn_model_config(model);
+  size_t n = (size_t)s->n_ctx, d = (size_t)c->d_model, f = sizeof(float);
+  s->heads = limn_arena_take(arena, n * (size_t)c->n_head, d * f);
+  s->heads_copy = limn_arena_take(arena, n * (size_t)c->n_head, d * f);
+  s->qkv_copy = limn_arena_take(arena, n, (size_t)limn_row_step(3 * (int64_t)c->d_model) * f);
 }
 
 bool limn_point_needs_scores(limn_point point) {
@@ -92,43 +103,122 @@ bool limn_point_needs_heads(limn_point point) {
          point == LIMN_POINT_K_INPUT || point == LIMN_POINT_V_INPUT || point == LIMN_POINT_RESULT;
 }
 
+static float *keys_of(const limn_model *model, const limn_sequence *s, int layer) {
+  return s->keys + layer * limn_key_cache_size(s->n_ctx, model->config.d_model);
+}
+
+/* Position 0 first. (n_ctx, d_model) */
+static float *values_of(const limn_model *model, const limn_sequence *s, int layer) {
+  return s->values + (int64_t)layer * s->n_ctx * model->config.d_model;
+}
+
+void limn_gpt2_copy_cache(const limn_model *model, limn_sequence *to, const limn_sequence *from,
+                          int first_layer, int64_t length) {
+  int64_t d = model->config.d_model;
+  size_t n_keys = (size_t)limn_key_cache_size(length, d), n_values = (size_t)(length * d);
+  for (int i = first_layer; i < model->config.n_layer; i++) {
+    memcpy(keys_of(model, to, i), keys_of(model, from, i), n_keys * sizeof(float));
+    memcpy(values_of(model, to, i), values_of(model, from, i), n_values * sizeof(float));
+  }
+}
+
+/* ---- which sequences are under way
+ * ------------------------------------------------------------------ */
+
+/* For every sequence s that is under way. */
+#define EACH_SEQUENCE(run, s)                                                                      \
+  for (size_t i_##s = 0; i_##s < (run)->n_active; i_##s++)                                         \
+    for (limn_sequence *s = (run)->active[i_##s]; s; s = NULL)
+
+/* A sequence's rows of a buffer. */
+static float *rows_of(const limn_sequence *s, float *buffer, int64_t step) {
+  return buffer + s->row * step;
+}
+
+static void move_rows(float *buffer, int64_t step, int64_t to, int64_t from, int64_t n) {
+  memmove(buffer + to * step, buffer + from * step, (size_t)(n * step) * sizeof *buffer);
+}
+
+/* Leaves each sequence the last `keep` of its rows, moved together; one without rows is done. */
+static void close_up(limn_run *run) {
+  size_t n_left = 0;
+  int64_t to = 0;
+  for (size_t i = 0; i < run->n_active; i++) {
+    limn_sequence *s = run->active[i];
+    int64_t skipped = s->n - s->keep, from = s->row + skipped;
+    s->past += skipped;
+    s->n = s->keep;
+    s->row = to;
+    if (from != to && s->n > 0) {
+      move_rows(run->residual, run->d_step, to, from, s->n);
+      move_rows(run->normalized, run->d_step, to, from, s->n);
+      move_rows(run->qkv, run->qkv_step, to, from, s->n);
+    }
+    to += s->n;
+    if (s->n > 0) run->active[n_left++] = s;
+  }
+  run->n_active = n_left;
+  run->n = to;
+}
+
+/* Those that end in front of this layer are done. */
+static void leave(limn_run *run, int layer) {
+  EACH_SEQUENCE (run, s)
+    s->keep = s->end_layer > layer ? s->n : 0;
+  close_up(run);
+}
+
 /* ---- showing
  * --------------------------------------------------------------------------------------- */
 
-static uint8_t wanted(const limn_run *run, limn_point point, int layer) {
+static uint8_t wanted(const limn_run *run, const limn_sequence *s, limn_point point, int layer) {
   int row = layer < 0 ? limn_model_config(run->model)->n_layer : layer;
-  return run->tap.wanted[(size_t)row * LIMN_POINT_COUNT + point];
+  return s->tap.wanted[(size_t)row * LIMN_POINT_COUNT + point];
+}
+
+/* By any sequence. */
+static uint8_t any_wanted(const limn_run *run, limn_point point, int layer) {
+  uint8_t any = 0;
+  EACH_SEQUENCE (run, s)
+    any |= wanted(run, s, point, layer);
+  return any;
 }
 
 /* Shows `data` of the point's shape, whose first axis has the given distance between rows. */
-static limn_status show_rows(const limn_run *run, limn_point point, int layer, float *data,
-                             int64_t row_stride, limn_error *err) {
-  if (!wanted(run, point, layer)) return LIMN_OK;
+static limn_status show_rows(const limn_run *run, const limn_sequence *s, limn_point point,
+                             int layer, float *data, int64_t row_stride, limn_error *err) {
+  if (!wanted(run, s, point, layer)) return LIMN_OK;
   limn_hook hook = {&limn_gpt2_points[point], layer};
   int64_t shape[LIMN_MAX_RANK];
-  int rank = limn_hook_shape(run->model, hook, run->n, run->past + run->n, shape);
+  int rank = limn_hook_shape(run->model, hook, s->n, s->past + s->n, shape);
   limn_tensor value = limn_tensor_view(data, rank, shape);
   if (row_stride) value.stride[0] = row_stride;
-  return run->tap.visit(run->tap.user, hook, value, err);
+  return s->tap.visit(s->tap.user, hook, value, err);
 }
 
-static limn_status show(const limn_run *run, limn_point point, int layer, float *data,
-                        limn_error *err) {
-  return show_rows(run, point, layer, data, 0, err);
+static limn_status show(const limn_run *run, const limn_sequence *s, limn_point point, int layer,
+                        float *data, limn_error *err) {
+  return show_rows(run, s, point, layer, data, 0, err);
+}
+
+/* Shows each sequence its rows of a buffer. */
+static limn_status show_all(const limn_run *run, limn_point point, int layer, float *buffer,
+                            int64_t step, limn_error *err) {
+  EACH_SEQUENCE (run, s)
+    TRY(show_rows(run, s, point, layer, rows_of(s, buffer, step), step, err));
+  return LIMN_OK;
 }
 
 /* ---- layer norm
  * -------------------------------------------------------------------------------------- */
 
-/*
- * Normalizes n rows of x, showing the divisor and the result; an edited divisor is the one
- * used.
+/* Normalizes all rows of x, showing the divisor and the result; an edited divisor is the one used.
  */
 static limn_status norm(const limn_run *run, const limn_norm *weights, limn_point scale_point,
-                        int layer, const float *x, int64_t n, limn_error *err) {
+                        int layer, const float *x, limn_error *err) {
   const limn_config *c = limn_model_config(run->model);
   limn_norm_call call = {.x = x,
-                         .n = n,
+                         .n = run->n,
                          .d = c->d_model,
                          .x_step = run->d_step,
                          .weight = weights->weight,
@@ -138,18 +228,18 @@ static limn_status norm(const limn_run *run, const limn_norm *weights, limn_poin
                          .out = run->normalized,
                          .out_step = run->d_step};
   limn_norm_apply(run->model->kernels, run->pool, &call);
-  TRY(show(run, scale_point, layer, run->scale, err));
-  if (wanted(run, scale_point, layer) & LIMN_WANT_EDIT) {
-    call.is_scaled = true;
+  TRY(show_all(run, scale_point, layer, run->scale, 1, err));
+  if (any_wanted(run, scale_point, layer) & LIMN_WANT_EDIT) {
+    call.is_scaled = true; /* where nobody edited, the same again */
     limn_norm_apply(run->model->kernels, run->pool, &call);
   }
-  return show_rows(run, (limn_point)(scale_point + 1), layer, run->normalized, run->d_step, err);
+  return show_all(run, (limn_point)(scale_point + 1), layer, run->normalized, run->d_step, err);
 }
 
 /* ---- products
  * ------------------------------------------------------------------------------------------ */
 
-/* y = x W + bias, as the model computes it; more is set by the caller. */
+/* y = x W + bias for all rows, as the model computes it; more is set by the caller. */
 static limn_linear_call product_of(const limn_run *run, const float *x, int64_t x_step, float *y,
                                    int64_t y_step) {
   return (limn_linear_call){.x = x,
@@ -167,22 +257,17 @@ static void add_to_residual(const limn_run *run) {
 }
 
 /*
- * What a layer's part adds to the stream: product, shown, summed; in one where nobody looks. The
- * sum is of the same two numbers either way.
+ * What a layer's part adds to the stream goes to run->out, or straight to the stream. The sum is of
+ * the same two numbers either way.
  */
-static limn_status add_product(const limn_run *run, const limn_linear *l, limn_point point,
-                               int layer, const float *x, int64_t x_step, limn_error *err) {
+static void apply_output(const limn_run *run, const limn_linear *l, const float *x, int64_t x_step,
+                         bool is_apart) {
   limn_linear_call call = product_of(run, x, x_step, run->out, run->d_step);
-  bool is_watched = wanted(run, point, layer) != 0;
-  if (!is_watched) {
+  if (!is_apart) {
     call.add_to = run->residual;
     call.add_step = run->d_step;
   }
   limn_linear_apply(l, run->pool, &call);
-  if (!is_watched) return LIMN_OK;
-  TRY(show_rows(run, point, layer, run->out, run->d_step, err));
-  add_to_residual(run);
-  return LIMN_OK;
 }
 
 /* ---- queries, keys, values
@@ -192,17 +277,18 @@ static limn_status add_product(const limn_run *run, const limn_linear *l, limn_p
  * One of the three from inputs that differ from head to head: normalizes each head's input,
  * projects it, and keeps that head's part. `which` is 0 for queries, 1 for keys, 2 for values.
  */
-static void project_heads(const limn_run *run, int layer, int which) {
+static void project_heads(const limn_run *run, const limn_sequence *s, int layer, int which) {
   const limn_model *model = run->model;
   const limn_config *c = &model->config;
   const limn_gpt2_layer *weights = &model->layers[layer];
   int64_t d = c->d_model, n_head = c->n_head, d_head = c->d_head, step = run->qkv_step;
-  limn_linear_call call =
-      product_of(run, run->normalized, run->d_step, run->qkv_copy, run->qkv_step);
+  float *qkv = rows_of(s, run->qkv, step);
+  limn_linear_call call = product_of(run, run->normalized, run->d_step, s->qkv_copy, step);
+  call.n = s->n;
   for (int64_t head = 0; head < n_head; head++) {
     limn_norm_apply(model->kernels, run->pool,
-                    &(limn_norm_call){.x = run->heads_copy + head * d,
-                                      .n = run->n,
+                    &(limn_norm_call){.x = s->heads_copy + head * d,
+                                      .n = s->n,
                                       .d = d,
                                       .x_step = n_head * d,
                                       .weight = weights->ln1.weight,
@@ -212,73 +298,69 @@ static void project_heads(const limn_run *run, int layer, int which) {
                                       .out_step = run->d_step});
     limn_linear_apply(&weights->qkv, run->pool, &call);
     int64_t part = which * d + head * d_head;
-    for (int64_t i = 0; i < run->n; i++)
-      memcpy(run->qkv + i * step + part, run->qkv_copy + i * step + part,
-             (size_t)d_head * sizeof(float));
+    for (int64_t i = 0; i < s->n; i++)
+      memcpy(qkv + i * step + part, s->qkv_copy + i * step + part, (size_t)d_head * sizeof(float));
   }
 }
 
 /* The points on request in front of ln1; only where one is edited does it lead anywhere. */
-static limn_status head_inputs(const limn_run *run, int layer, bool is_edited[3], limn_error *err) {
+static limn_status head_inputs(const limn_run *run, const limn_sequence *s, int layer,
+                               limn_error *err) {
   const limn_config *c = limn_model_config(run->model);
-  uint8_t any = wanted(run, LIMN_POINT_ATTN_IN, layer);
-  for (int i = 0; i < 3; i++) {
-    uint8_t want = wanted(run, (limn_point)(LIMN_POINT_Q_INPUT + i), layer);
-    is_edited[i] = ((want | wanted(run, LIMN_POINT_ATTN_IN, layer)) & LIMN_WANT_EDIT) != 0;
-    any |= want;
-  }
+  const float *residual = rows_of(s, run->residual, run->d_step);
+  uint8_t any = wanted(run, s, LIMN_POINT_ATTN_IN, layer);
+  for (int i = 0; i < 3; i++)
+    any |= wanted(run, s, (limn_point)(LIMN_POINT_Q_INPUT + i), layer);
   if (!any) return LIMN_OK;
-  for (int64_t i = 0; i < run->n * c->n_head; i++)
-    memcpy(run->heads + i * c->d_model, run->residual + i / c->n_head * run->d_step,
+  for (int64_t i = 0; i < s->n * c->n_head; i++)
+    memcpy(s->heads + i * c->d_model, residual + i / c->n_head * run->d_step,
            (size_t)c->d_model * sizeof(float));
-  return show(run, LIMN_POINT_ATTN_IN, layer, run->heads, err);
+  return show(run, s, LIMN_POINT_ATTN_IN, layer, s->heads, err);
 }
 
-static limn_status split_input(const limn_run *run, int layer, int which, bool is_edited,
+static limn_status split_input(const limn_run *run, const limn_sequence *s, int layer, int which,
                                limn_error *err) {
   const limn_config *c = limn_model_config(run->model);
   limn_point point = (limn_point)(LIMN_POINT_Q_INPUT + which);
-  if (!is_edited && !wanted(run, point, layer)) return LIMN_OK;
-  memcpy(run->heads_copy, run->heads, (size_t)(run->n * c->n_head * c->d_model) * sizeof(float));
-  TRY(show(run, point, layer, run->heads_copy, err));
-  if (is_edited) project_heads(run, layer, which);
+  uint8_t want = wanted(run, s, point, layer);
+  bool is_edited = ((want | wanted(run, s, LIMN_POINT_ATTN_IN, layer)) & LIMN_WANT_EDIT) != 0;
+  if (!is_edited && !want) return LIMN_OK;
+  memcpy(s->heads_copy, s->heads, (size_t)(s->n * c->n_head * c->d_model) * sizeof(float));
+  TRY(show(run, s, point, layer, s->heads_copy, err));
+  if (is_edited) project_heads(run, s, layer, which);
   return LIMN_OK;
-}
-
-static float *keys_of(const limn_run *run, int layer) {
-  return run->keys + layer * limn_key_cache_size(run->n_ctx, run->model->config.d_model);
-}
-
-/* Position 0 first. (n_ctx, d_model) */
-static float *values_of(const limn_run *run, int layer) {
-  return run->values + (int64_t)layer * run->n_ctx * run->model->config.d_model;
 }
 
 /* Shows the new queries, keys and values; what the observers leave of the latter goes to the cache.
  */
-static limn_status store_keys_and_values(const limn_run *run, int layer, limn_error *err) {
-  int64_t d = run->model->config.d_model, step = run->qkv_step;
-  TRY(show_rows(run, LIMN_POINT_Q, layer, run->qkv, step, err));
-  TRY(show_rows(run, LIMN_POINT_K, layer, run->qkv + d, step, err));
-  TRY(show_rows(run, LIMN_POINT_V, layer, run->qkv + 2 * d, step, err));
-  limn_store_keys(run->model->kernels, keys_of(run, layer), d, run->past, run->n, run->qkv + d,
-                  step);
-  float *values = values_of(run, layer) + run->past * d;
-  for (int64_t i = 0; i < run->n; i++)
-    memcpy(values + i * d, run->qkv + i * step + 2 * d, (size_t)d * sizeof(float));
+static limn_status store_keys_and_values(const limn_run *run, const limn_sequence *s, int layer,
+                                         limn_error *err) {
+  const limn_model *model = run->model;
+  int64_t d = model->config.d_model, step = run->qkv_step;
+  float *qkv = rows_of(s, run->qkv, step);
+  TRY(show_rows(run, s, LIMN_POINT_Q, layer, qkv, step, err));
+  TRY(show_rows(run, s, LIMN_POINT_K, layer, qkv + d, step, err));
+  TRY(show_rows(run, s, LIMN_POINT_V, layer, qkv + 2 * d, step, err));
+  limn_store_keys(model->kernels, keys_of(model, s, layer), d, s->past, s->n, qkv + d, step);
+  float *values = values_of(model, s, layer) + s->past * d;
+  for (int64_t i = 0; i < s->n; i++)
+    memcpy(values + i * d, qkv + i * step + 2 * d, (size_t)d * sizeof(float));
   return LIMN_OK;
 }
 
 static limn_status queries_keys_values(const limn_run *run, int layer, limn_error *err) {
   const limn_gpt2_layer *weights = &run->model->layers[layer];
-  bool is_edited[3];
-  TRY(head_inputs(run, layer, is_edited, err));
-  TRY(norm(run, &weights->ln1, LIMN_POINT_LN1_SCALE, layer, run->residual, run->n, err));
+  EACH_SEQUENCE (run, s)
+    TRY(head_inputs(run, s, layer, err));
+  TRY(norm(run, &weights->ln1, LIMN_POINT_LN1_SCALE, layer, run->residual, err));
   limn_linear_call call = product_of(run, run->normalized, run->d_step, run->qkv, run->qkv_step);
   limn_linear_apply(&weights->qkv, run->pool, &call);
-  for (int which = 0; which < 3; which++)
-    TRY(split_input(run, layer, which, is_edited[which], err));
-  return store_keys_and_values(run, layer, err);
+  EACH_SEQUENCE (run, s) {
+    for (int which = 0; which < 3; which++)
+      TRY(split_input(run, s, layer, which, err));
+    TRY(store_keys_and_values(run, s, layer, err));
+  }
+  return LIMN_OK;
 }
 
 /* ---- attention
@@ -292,6 +374,7 @@ static limn_status queries_keys_values(const limn_run *run, int layer, limn_erro
 typedef struct attention {
   const limn_run *run;
   int layer;
+  const limn_sequence *s;   /* where its scores are watched */
   bool softmax_all;         /* scores were edited */
   bool mix_all;             /* scores or pattern were edited */
   atomic_size_t next_block; /* of those that the slots take one by one */
@@ -299,25 +382,27 @@ typedef struct attention {
 
 /* Queries [first, first + n) of a head. */
 typedef struct block {
+  const limn_sequence *s;
   int64_t head, first, n;
   int64_t n_seen; /* keys that the last of them sees */
   int64_t n_key;  /* all keys */
 } block;
 
-static int64_t blocks_per_head(const limn_run *run) {
-  return (run->n + LIMN_QUERY_BLOCK - 1) / LIMN_QUERY_BLOCK;
+static int64_t blocks_per_head(const limn_sequence *s) {
+  return (s->n + LIMN_QUERY_BLOCK - 1) / LIMN_QUERY_BLOCK;
 }
 
-static size_t block_count(const limn_run *run) {
-  return (size_t)(run->model->config.n_head * blocks_per_head(run));
+static size_t block_count(const limn_run *run, const limn_sequence *s) {
+  return (size_t)(run->model->config.n_head * blocks_per_head(s));
 }
 
-static block block_at(const limn_run *run, size_t i) {
-  int64_t per_head = blocks_per_head(run);
-  block b = {.head = (int64_t)i / per_head, .first = (int64_t)i % per_head * LIMN_QUERY_BLOCK};
-  b.n = run->n - b.first < LIMN_QUERY_BLOCK ? run->n - b.first : LIMN_QUERY_BLOCK;
-  b.n_seen = run->past + b.first + b.n;
-  b.n_key = run->past + run->n;
+static block block_at(const limn_sequence *s, size_t i) {
+  int64_t per_head = blocks_per_head(s);
+  block b = {
+      .s = s, .head = (int64_t)i / per_head, .first = (int64_t)i % per_head * LIMN_QUERY_BLOCK};
+  b.n = s->n - b.first < LIMN_QUERY_BLOCK ? s->n - b.first : LIMN_QUERY_BLOCK;
+  b.n_seen = s->past + b.first + b.n;
+  b.n_key = s->past + s->n;
   return b;
 }
 
@@ -326,9 +411,10 @@ static void raw_scores(const attention *a, block b, int64_t n_key, float *scores
   const limn_run *run = a->run;
   const limn_config *c = &run->model->config;
   int64_t at = b.head * c->d_head;
-  limn_attention_scores(run->model->kernels, run->qkv + b.first * run->qkv_step + at, run->qkv_step,
-                        b.n, keys_of(run, a->layer), c->d_model, at, n_key, c->d_head, scores,
-                        stride);
+  limn_attention_scores(run->model->kernels,
+                        rows_of(b.s, run->qkv, run->qkv_step) + b.first * run->qkv_step + at,
+                        run->qkv_step, b.n, keys_of(run->model, b.s, a->layer), c->d_model, at,
+                        n_key, c->d_head, scores, stride);
 }
 
 /* Divides by sqrt(d_head) and puts -inf where the key lies behind the query. */
@@ -338,7 +424,7 @@ static void scale_and_mask(const attention *a, block b, int64_t n_key, float *sc
   float divisor = sqrtf((float)model->config.d_head);
   for (int64_t i = 0; i < b.n; i++) {
     float *row = scores + i * stride;
-    int64_t n_seen = a->run->past + b.first + i + 1;
+    int64_t n_seen = b.s->past + b.first + i + 1;
     model->kernels->divide(n_seen, row, divisor);
     for (int64_t k = n_seen; k < n_key; k++)
       row[k] = -INFINITY;
@@ -354,7 +440,7 @@ static void softmax(const attention *a, block b, int64_t n_key, float *scores, i
 /* Over what each query sees. */
 static void softmax_seen(const attention *a, block b, float *scores, int64_t stride) {
   for (int64_t i = 0; i < b.n; i++)
-    a->run->model->kernels->softmax(a->run->past + b.first + i + 1, scores + i * stride);
+    a->run->model->kernels->softmax(b.s->past + b.first + i + 1, scores + i * stride);
 }
 
 /*
@@ -366,22 +452,39 @@ static void mix_values(const attention *a, block b, bool is_all, const float *pa
   const limn_run *run = a->run;
   const limn_config *c = &run->model->config;
   int64_t at = b.head * c->d_head;
-  limn_attention_mix(run->model->kernels, pattern, stride, b.n,
-                     is_all ? b.n_key : run->past + b.first + 1, is_all,
-                     values_of(run, a->layer) + at, c->d_model, c->d_head,
-                     run->normalized + b.first * run->d_step + at, run->d_step);
+  limn_attention_mix(
+      run->model->kernels, pattern, stride, b.n, is_all ? b.n_key : b.s->past + b.first + 1, is_all,
+      values_of(run->model, b.s, a->layer) + at, c->d_model, c->d_head,
+      rows_of(b.s, run->normalized, run->d_step) + b.first * run->d_step + at, run->d_step);
 }
 
-/* Unwatched: each slot has room for one block's scores and takes block after block. */
+static uint8_t wanted_scores(const limn_run *run, const limn_sequence *s, int layer) {
+  return wanted(run, s, LIMN_POINT_SCORES_RAW, layer) | wanted(run, s, LIMN_POINT_SCORES, layer) |
+         wanted(run, s, LIMN_POINT_PATTERN, layer);
+}
+
+static size_t unwatched_blocks(const limn_run *run, const limn_sequence *s, int layer) {
+  return wanted_scores(run, s, layer) ? 0 : block_count(run, s);
+}
+
+/*
+ * Unwatched: each slot has room for one block's scores and takes block after block, of all
+ * sequences. The numbers that a slot gets only grow, so it finds their sequence by going on.
+ */
 static void attend_slot(void *user, size_t slot) {
   attention *a = user;
   const limn_run *run = a->run;
   int64_t step = run->block_step;
   float *scores = run->block + (int64_t)slot * LIMN_QUERY_BLOCK * step;
-  size_t i;
-  while ((i = atomic_fetch_add_explicit(&a->next_block, 1, memory_order_relaxed)) <
-         block_count(run)) {
-    block b = block_at(run, i);
+  size_t at = 0, before = 0, n;
+  for (;;) {
+    size_t i = atomic_fetch_add_explicit(&a->next_block, 1, memory_order_relaxed);
+    for (; at < run->n_active; at++, before += n) {
+      n = unwatched_blocks(run, run->active[at], a->layer);
+      if (i - before < n) break;
+    }
+    if (at == run->n_active) return;
+    block b = block_at(run->active[at], i - before);
     raw_scores(a, b, (b.n_seen + LIMN_PANEL - 1) / LIMN_PANEL * LIMN_PANEL, scores, step);
     scale_and_mask(a, b, 0, scores, step);
     softmax_seen(a, b, scores, step);
@@ -390,98 +493,111 @@ static void attend_slot(void *user, size_t slot) {
 }
 
 /* Watched: the stages one after the other, on the array of all scores, (n_head, n, n_key). */
-static float *scores_of(const limn_run *run, block b) {
-  return run->scores + (b.head * run->n + b.first) * b.n_key;
+static float *scores_of(block b) {
+  return b.s->scores + (b.head * b.s->n + b.first) * b.n_key;
 }
 
 static void raw_scores_stage(void *user, size_t i) {
   const attention *a = user;
-  block b = block_at(a->run, i);
-  raw_scores(a, b, b.n_key, scores_of(a->run, b), b.n_key);
+  block b = block_at(a->s, i);
+  raw_scores(a, b, b.n_key, scores_of(b), b.n_key);
 }
 
 static void mask_stage(void *user, size_t i) {
   const attention *a = user;
-  block b = block_at(a->run, i);
-  scale_and_mask(a, b, b.n_key, scores_of(a->run, b), b.n_key);
+  block b = block_at(a->s, i);
+  scale_and_mask(a, b, b.n_key, scores_of(b), b.n_key);
 }
 
 static void softmax_stage(void *user, size_t i) {
   const attention *a = user;
-  block b = block_at(a->run, i);
-  float *scores = scores_of(a->run, b);
+  block b = block_at(a->s, i);
+  float *scores = scores_of(b);
   if (a->softmax_all) {
     softmax(a, b, b.n_key, scores, b.n_key);
     return;
   }
   softmax_seen(a, b, scores, b.n_key);
   for (int64_t row = 0; row < b.n; row++) {
-    int64_t n_seen = a->run->past + b.first + row + 1;
+    int64_t n_seen = b.s->past + b.first + row + 1;
     memset(scores + row * b.n_key + n_seen, 0, (size_t)(b.n_key - n_seen) * sizeof *scores);
   }
 }
 
 static void mix_stage(void *user, size_t i) {
   const attention *a = user;
-  block b = block_at(a->run, i);
-  mix_values(a, b, a->mix_all, scores_of(a->run, b), b.n_key);
+  block b = block_at(a->s, i);
+  mix_values(a, b, a->mix_all, scores_of(b), b.n_key);
+}
+
+static limn_status attend_watched(const limn_run *run, const limn_sequence *s, int layer,
+                                  limn_error *err) {
+  uint8_t scores =
+      wanted(run, s, LIMN_POINT_SCORES_RAW, layer) | wanted(run, s, LIMN_POINT_SCORES, layer);
+  uint8_t pattern = wanted(run, s, LIMN_POINT_PATTERN, layer);
+  attention a = {run, layer, s, .softmax_all = (scores & LIMN_WANT_EDIT) != 0,
+                 .mix_all = ((scores | pattern) & LIMN_WANT_EDIT) != 0};
+  size_t n = block_count(run, s);
+  limn_pool_run(run->pool, n, raw_scores_stage, &a);
+  TRY(show(run, s, LIMN_POINT_SCORES_RAW, layer, s->scores, err));
+  limn_pool_run(run->pool, n, mask_stage, &a);
+  TRY(show(run, s, LIMN_POINT_SCORES, layer, s->scores, err));
+  limn_pool_run(run->pool, n, softmax_stage, &a);
+  TRY(show(run, s, LIMN_POINT_PATTERN, layer, s->scores, err));
+  limn_pool_run(run->pool, n, mix_stage, &a);
+  return LIMN_OK;
 }
 
 static limn_status attend(const limn_run *run, int layer, limn_error *err) {
-  uint8_t raw = wanted(run, LIMN_POINT_SCORES_RAW, layer);
-  uint8_t scores = wanted(run, LIMN_POINT_SCORES, layer);
-  uint8_t pattern = wanted(run, LIMN_POINT_PATTERN, layer);
-  attention a = {run, layer, .softmax_all = ((raw | scores) & LIMN_WANT_EDIT) != 0,
-                 .mix_all = ((raw | scores | pattern) & LIMN_WANT_EDIT) != 0};
-  if (raw | scores | pattern) {
-    size_t n = block_count(run);
-    limn_pool_run(run->pool, n, raw_scores_stage, &a);
-    TRY(show(run, LIMN_POINT_SCORES_RAW, layer, run->scores, err));
-    limn_pool_run(run->pool, n, mask_stage, &a);
-    TRY(show(run, LIMN_POINT_SCORES, layer, run->scores, err));
-    limn_pool_run(run->pool, n, softmax_stage, &a);
-    TRY(show(run, LIMN_POINT_PATTERN, layer, run->scores, err));
-    limn_pool_run(run->pool, n, mix_stage, &a);
-  } else {
-    limn_pool_run(run->pool, block_slots(run), attend_slot, &a);
+  attention a = {.run = run, .layer = layer};
+  bool is_any_unwatched = false;
+  EACH_SEQUENCE (run, s) {
+    if (wanted_scores(run, s, layer))
+      TRY(attend_watched(run, s, layer, err));
+    else
+      is_any_unwatched = true;
   }
-  return show_rows(run, LIMN_POINT_Z, layer, run->normalized, run->d_step, err);
+  if (is_any_unwatched) limn_pool_run(run->pool, block_slots(run), attend_slot, &a);
+  return show_all(run, LIMN_POINT_Z, layer, run->normalized, run->d_step, err);
 }
 
 /* Each head's share of the output: its part of z times its rows of W_O. (n, n_head, d_model) */
-static void split_result(const limn_run *run, int layer) {
+static limn_status split_result(const limn_run *run, const limn_sequence *s, int layer,
+                                limn_error *err) {
   const limn_config *c = &run->model->config;
   const limn_linear *out = &run->model->layers[layer].out;
+  const float *z = rows_of(s, run->normalized, run->d_step);
   int64_t d = c->d_model;
+  if (!wanted(run, s, LIMN_POINT_RESULT, layer)) return LIMN_OK;
   for (int64_t head = 0; head < c->n_head; head++)
-    limn_linear_apply_part(out, run->pool, head * c->d_head, c->d_head,
-                           run->normalized + head * c->d_head, run->n, run->d_step,
-                           run->heads_copy + head * d, c->n_head * d);
+    limn_linear_apply_part(out, run->pool, head * c->d_head, c->d_head, z + head * c->d_head, s->n,
+                           run->d_step, s->heads_copy + head * d, c->n_head * d);
+  return show(run, s, LIMN_POINT_RESULT, layer, s->heads_copy, err);
 }
 
 /* The output as bias plus the sum of the (edited) shares. */
-static void sum_result(const limn_run *run, int layer) {
+static void sum_result(const limn_run *run, const limn_sequence *s, int layer) {
   const limn_config *c = &run->model->config;
   const float *bias = run->model->layers[layer].out.bias;
   int64_t d = c->d_model;
-  for (int64_t i = 0; i < run->n; i++) {
-    float *out = run->out + i * run->d_step;
+  for (int64_t i = 0; i < s->n; i++) {
+    float *out = rows_of(s, run->out, run->d_step) + i * run->d_step;
     memcpy(out, bias, (size_t)d * sizeof *bias);
-    run->model->kernels->add(c->n_head, d, out, 0, run->heads_copy + i * c->n_head * d, d);
+    run->model->kernels->add(c->n_head, d, out, 0, s->heads_copy + i * c->n_head * d, d);
   }
 }
 
 static limn_status attention_output(const limn_run *run, int layer, limn_error *err) {
-  uint8_t result = wanted(run, LIMN_POINT_RESULT, layer);
-  if (result) {
-    split_result(run, layer);
-    TRY(show(run, LIMN_POINT_RESULT, layer, run->heads_copy, err));
+  EACH_SEQUENCE (run, s)
+    TRY(split_result(run, s, layer, err));
+  bool is_apart = any_wanted(run, LIMN_POINT_ATTN_OUT, layer) ||
+                  (any_wanted(run, LIMN_POINT_RESULT, layer) & LIMN_WANT_EDIT);
+  apply_output(run, &run->model->layers[layer].out, run->normalized, run->d_step, is_apart);
+  if (!is_apart) return LIMN_OK;
+  EACH_SEQUENCE (run, s) {
+    if (wanted(run, s, LIMN_POINT_RESULT, layer) & LIMN_WANT_EDIT) sum_result(run, s, layer);
   }
-  if (!(result & LIMN_WANT_EDIT))
-    return add_product(run, &run->model->layers[layer].out, LIMN_POINT_ATTN_OUT, layer,
-                       run->normalized, run->d_step, err);
-  sum_result(run, layer);
-  TRY(show_rows(run, LIMN_POINT_ATTN_OUT, layer, run->out, run->d_step, err));
+  TRY(show_all(run, LIMN_POINT_ATTN_OUT, layer, run->out, run->d_step, err));
   add_to_residual(run);
   return LIMN_OK;
 }
@@ -493,10 +609,19 @@ static limn_status attention_output(const limn_run *run, int layer, limn_error *
 /* What ln2 reads: the stream itself, or a copy that an observer may have edited. */
 static limn_status mlp_input(const limn_run *run, int layer, const float **input, limn_error *err) {
   *input = run->residual;
-  if (!wanted(run, LIMN_POINT_MLP_IN, layer)) return LIMN_OK;
+  if (!any_wanted(run, LIMN_POINT_MLP_IN, layer)) return LIMN_OK;
   memcpy(run->out, run->residual, (size_t)(run->n * run->d_step) * sizeof(float));
   *input = run->out;
-  return show_rows(run, LIMN_POINT_MLP_IN, layer, run->out, run->d_step, err);
+  return show_all(run, LIMN_POINT_MLP_IN, layer, run->out, run->d_step, err);
+}
+
+static limn_status mlp_output(const limn_run *run, int layer, limn_error *err) {
+  bool is_apart = any_wanted(run, LIMN_POINT_MLP_OUT, layer) != 0;
+  apply_output(run, &run->model->layers[layer].mlp_out, run->hidden, run->mlp_step, is_apart);
+  if (!is_apart) return LIMN_OK;
+  TRY(show_all(run, LIMN_POINT_MLP_OUT, layer, run->out, run->d_step, err));
+  add_to_residual(run);
+  return LIMN_OK;
 }
 
 static limn_status mlp(const limn_run *run, int layer, limn_error *err) {
@@ -505,32 +630,32 @@ static limn_status mlp(const limn_run *run, int layer, limn_error *err) {
   int64_t step = run->mlp_step;
   const float *input;
   TRY(mlp_input(run, layer, &input, err));
-  TRY(norm(run, &weights->ln2, LIMN_POINT_LN2_SCALE, layer, input, run->n, err));
+  TRY(norm(run, &weights->ln2, LIMN_POINT_LN2_SCALE, layer, input, err));
   limn_linear_call call = product_of(run, run->normalized, run->d_step, run->hidden, step);
-  call.is_activated = !wanted(run, LIMN_POINT_MLP_PRE, layer);
+  call.is_activated = !any_wanted(run, LIMN_POINT_MLP_PRE, layer);
   call.activation = c->activation;
   limn_linear_apply(&weights->mlp_in, run->pool, &call);
   if (!call.is_activated) {
-    TRY(show_rows(run, LIMN_POINT_MLP_PRE, layer, run->hidden, step, err));
+    TRY(show_all(run, LIMN_POINT_MLP_PRE, layer, run->hidden, step, err));
     limn_activate_rows(run->model->kernels, run->pool, c->activation, run->n, c->d_mlp, run->hidden,
                        step);
   }
-  TRY(show_rows(run, LIMN_POINT_MLP_POST, layer, run->hidden, step, err));
-  return add_product(run, &weights->mlp_out, LIMN_POINT_MLP_OUT, layer, run->hidden, step, err);
+  TRY(show_all(run, LIMN_POINT_MLP_POST, layer, run->hidden, step, err));
+  return mlp_output(run, layer, err);
 }
 
-/* ---- all of it
- * ------------------------------------------------------------------------------------------------
+/* ---- the beginning
+ * ------------------------------------------------------------------------------------------
  */
 
 /* Ids as numbers, which an observer may replace by other ids. */
-static limn_status show_tokens(const limn_run *run, limn_error *err) {
+static limn_status show_tokens(const limn_run *run, const limn_sequence *s, float *tokens,
+                               limn_error *err) {
   const limn_config *c = &run->model->config;
-  float *tokens = run->scale;
-  for (int64_t i = 0; i < run->n; i++)
-    tokens[i] = (float)run->ids[i];
-  TRY(show(run, LIMN_POINT_TOKENS, -1, tokens, err));
-  for (int64_t i = 0; i < run->n; i++) {
+  for (int64_t i = 0; i < s->n; i++)
+    tokens[i] = (float)s->ids[i];
+  TRY(show(run, s, LIMN_POINT_TOKENS, -1, tokens, err));
+  for (int64_t i = 0; i < s->n; i++) {
     if (!(tokens[i] >= 0 && tokens[i] < (float)c->vocab_size && tokens[i] == truncf(tokens[i])))
       return limn_error_set(err, LIMN_ERROR_RANGE, (uint64_t)i,
                             "hook_tokens was set to %g at position %lld, expected an id from 0 to "
@@ -540,87 +665,122 @@ static limn_status show_tokens(const limn_run *run, limn_error *err) {
   return LIMN_OK;
 }
 
-static limn_status embed(const limn_run *run, limn_error *err) {
+static limn_status embed(const limn_run *run, const limn_sequence *s, limn_error *err) {
   const limn_model *model = run->model;
-  int64_t d = model->config.d_model;
-  bool is_shown = wanted(run, LIMN_POINT_TOKENS, -1) != 0;
-  if (is_shown) TRY(show_tokens(run, err));
-  for (int64_t i = 0; i < run->n; i++) {
-    int64_t id = is_shown ? (int64_t)run->scale[i] : run->ids[i];
-    limn_stored_to_f32(&model->token_embedding, id * d, d, run->residual + i * run->d_step);
-    limn_stored_to_f32(&model->position_embedding, (run->past + i) * d, d,
-                       run->out + i * run->d_step);
+  int64_t d = model->config.d_model, step = run->d_step;
+  float *residual = rows_of(s, run->residual, step), *out = rows_of(s, run->out, step);
+  float *tokens = rows_of(s, run->scale, 1);
+  bool is_shown = wanted(run, s, LIMN_POINT_TOKENS, -1) != 0;
+  if (is_shown) TRY(show_tokens(run, s, tokens, err));
+  for (int64_t i = 0; i < s->n; i++) {
+    int64_t id = is_shown ? (int64_t)tokens[i] : s->ids[i];
+    limn_stored_to_f32(&model->token_embedding, id * d, d, residual + i * step);
+    limn_stored_to_f32(&model->position_embedding, (s->past + i) * d, d, out + i * step);
   }
-  TRY(show_rows(run, LIMN_POINT_EMBED, -1, run->residual, run->d_step, err));
-  TRY(show_rows(run, LIMN_POINT_POS_EMBED, -1, run->out, run->d_step, err));
-  add_to_residual(run);
+  TRY(show_rows(run, s, LIMN_POINT_EMBED, -1, residual, step, err));
+  TRY(show_rows(run, s, LIMN_POINT_POS_EMBED, -1, out, step, err));
+  limn_add_rows(model->kernels, run->pool, s->n, d, residual, out, step);
   return LIMN_OK;
 }
 
-/* Attention, from its scores on, and the MLP. */
-static limn_status finish_layer(const limn_run *run, int layer, limn_error *err) {
-  TRY(attend(run, layer, err));
-  TRY(attention_output(run, layer, err));
-  TRY(show_rows(run, LIMN_POINT_RESID_MID, layer, run->residual, run->d_step, err));
-  TRY(mlp(run, layer, err));
-  return show_rows(run, LIMN_POINT_RESID_POST, layer, run->residual, run->d_step, err);
+static void resume(const limn_run *run, const limn_sequence *s) {
+  int64_t d = run->model->config.d_model;
+  float *residual = rows_of(s, run->residual, run->d_step);
+  for (int64_t i = 0; i < s->n; i++)
+    memcpy(residual + i * run->d_step, s->start + i * d, (size_t)d * sizeof *residual);
+}
+
+/* Those that begin in front of this layer come behind the others. */
+static limn_status join(limn_run *run, limn_sequence *const *sequences, size_t n, int layer,
+                        limn_error *err) {
+  for (size_t i = 0; i < n; i++) {
+    limn_sequence *s = sequences[i];
+    if (s->first_layer != layer) continue;
+    s->row = run->n;
+    run->n += s->n;
+    run->active[run->n_active++] = s;
+    if (s->start)
+      resume(run, s);
+    else
+      TRY(embed(run, s, err));
+  }
+  return LIMN_OK;
+}
+
+/* ---- all of it
+ * ------------------------------------------------------------------------------------------------
+ */
+
+static bool is_final_watched(const limn_run *run, const limn_sequence *s) {
+  return wanted(run, s, LIMN_POINT_FINAL_SCALE, -1) ||
+         wanted(run, s, LIMN_POINT_FINAL_NORMALIZED, -1);
 }
 
 /* Whether anything behind a layer's keys and values is watched. */
-static bool is_end_watched(const limn_run *run, int layer) {
+static bool is_end_watched(const limn_run *run, const limn_sequence *s, int layer) {
   for (int point = LIMN_POINT_SCORES_RAW; point <= LIMN_POINT_RESID_POST; point++)
-    if (wanted(run, (limn_point)point, layer)) return true;
-  return wanted(run, LIMN_POINT_FINAL_SCALE, -1) || wanted(run, LIMN_POINT_FINAL_NORMALIZED, -1);
+    if (wanted(run, s, (limn_point)point, layer)) return true;
+  return is_final_watched(run, s);
 }
 
-/*
- * Behind the last layer's keys and values, only the rows that get logits lead anywhere. No row
- * knows how many others there are, so leaving some out changes no bit of those that stay.
- */
-static limn_run last_rows(const limn_run *run) {
-  limn_run rows = *run;
-  int64_t skipped = run->n - run->n_logits;
-  rows.ids += skipped;
-  rows.n -= skipped;
-  rows.past += skipped;
-  rows.residual += skipped * run->d_step;
-  rows.normalized += skipped * run->d_step;
-  rows.qkv += skipped * run->qkv_step;
-  return rows;
+/* Behind the last layer's keys and values, only the rows that get logits lead anywhere. */
+static void leave_out_rows(limn_run *run, int layer) {
+  EACH_SEQUENCE (run, s)
+    s->keep = s->n_logits == 0 || is_end_watched(run, s, layer) ? s->n : s->n_logits;
+  close_up(run);
 }
 
-static limn_status run_layer(const limn_run *run, int layer, limn_error *err) {
-  TRY(show_rows(run, LIMN_POINT_RESID_PRE, layer, run->residual, run->d_step, err));
+static limn_status run_layer(limn_run *run, int layer, limn_error *err) {
+  TRY(show_all(run, LIMN_POINT_RESID_PRE, layer, run->residual, run->d_step, err));
   TRY(queries_keys_values(run, layer, err));
-  bool is_last = layer == run->model->config.n_layer - 1;
-  if (!is_last || run->n_logits == 0 || is_end_watched(run, layer))
-    return finish_layer(run, layer, err);
-  limn_run rows = last_rows(run);
-  return finish_layer(&rows, layer, err);
+  if (layer == run->model->config.n_layer - 1) leave_out_rows(run, layer);
+  TRY(attend(run, layer, err));
+  TRY(attention_output(run, layer, err));
+  TRY(show_all(run, LIMN_POINT_RESID_MID, layer, run->residual, run->d_step, err));
+  TRY(mlp(run, layer, err));
+  return show_all(run, LIMN_POINT_RESID_POST, layer, run->residual, run->d_step, err);
 }
 
-/* The last n_logits rows get logits; the final norm covers all rows only when it is watched. */
-static limn_status unembed(const limn_run *run, limn_error *err) {
+/* The last n_logits rows get logits; the final norm covers all rows only where it is watched. */
+static limn_status unembed(limn_run *run, limn_error *err) {
   const limn_model *model = run->model;
-  bool is_watched =
-      wanted(run, LIMN_POINT_FINAL_SCALE, -1) || wanted(run, LIMN_POINT_FINAL_NORMALIZED, -1);
-  int64_t n = is_watched ? run->n : run->n_logits;
-  TRY(norm(run, &model->final_norm, LIMN_POINT_FINAL_SCALE, -1,
-           run->residual + (run->n - n) * run->d_step, n, err));
-  limn_linear_call call = product_of(run, run->normalized + (n - run->n_logits) * run->d_step,
-                                     run->d_step, run->logits, model->config.vocab_size);
-  call.n = run->n_logits;
+  EACH_SEQUENCE (run, s)
+    s->keep = s->n_logits == 0 ? 0 : is_final_watched(run, s) ? s->n : s->n_logits;
+  close_up(run);
+  TRY(norm(run, &model->final_norm, LIMN_POINT_FINAL_SCALE, -1, run->residual, err));
+  EACH_SEQUENCE (run, s)
+    s->keep = s->n_logits;
+  close_up(run);
+  EACH_SEQUENCE (run, s) {
+    for (int64_t i = 0; i < s->n; i++)
+      run->logits[s->row + i] = s->logits + i * model->config.vocab_size;
+  }
+  limn_linear_call call = product_of(run, run->normalized, run->d_step, NULL, 0);
+  call.y_rows = run->logits;
   limn_linear_apply(&model->unembedding, run->pool, &call);
   return LIMN_OK;
 }
 
-limn_status limn_gpt2_forward(limn_run *run, limn_error *err) {
-  TRY(embed(run, err));
-  for (int layer = 0; layer < run->n_layer_to_run; layer++) {
-    if (run->should_stop && run->should_stop(run->should_stop_user))
+static limn_status ask_to_stop(const limn_run *run, int layer, limn_error *err) {
+  EACH_SEQUENCE (run, s) {
+    if (s->should_stop && s->should_stop(s->should_stop_user))
       return limn_error_set(err, LIMN_ERROR_CANCELLED, LIMN_NO_OFFSET,
-                            "cancelled before layer %d of %d", layer, run->n_layer_to_run);
+                            "cancelled before layer %d of %d", layer, s->end_layer);
+  }
+  return LIMN_OK;
+}
+
+limn_status limn_gpt2_forward(limn_run *run, limn_sequence *const *sequences, size_t n,
+                              limn_error *err) {
+  int n_layer = run->model->config.n_layer;
+  run->n_active = 0;
+  run->n = 0;
+  for (int layer = 0; layer < n_layer; layer++) {
+    TRY(join(run, sequences, n, layer, err));
+    leave(run, layer);
+    if (run->n_active == 0) continue;
+    TRY(ask_to_stop(run, layer, err));
     TRY(run_layer(run, layer, err));
   }
-  return run->n_logits > 0 ? unembed(run, err) : LIMN_OK;
+  return unembed(run, err);
 }

@@ -198,37 +198,59 @@ static void add_row(const limn_linear *l, const unsigned char *panel, const floa
 }
 
 static void add_rounded(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
-                        int64_t first_row, int64_t n, float *y, int64_t width) {
+                        int64_t first_row, int64_t n, float *y, int64_t y_step, int64_t width) {
   int64_t step = rounded_step(l->n_in), at = first_row * step;
   if (c->arithmetic == LIMN_ARITHMETIC_BF16) {
     l->kernels->product_bf16(n, rounded_up(l->n_in, 2), (const uint16_t *)c->scratch + at, step,
-                             panel, y, c->y_step, width);
+                             panel, y, y_step, width);
     return;
   }
   limn_quantized all = quantized_at(c->scratch, c->n, l->n_in);
   limn_quantized a = {all.q + at, all.scale + at / LIMN_QUANT, all.total + at / LIMN_QUANT};
   (l->format == LIMN_FORMAT_Q8 ? l->kernels->product_q8 : l->kernels->product_q4)(
-      n, l->n_in, a, step, panel, y, c->y_step, width);
+      n, l->n_in, a, step, panel, y, y_step, width);
 }
 
-/* Rows [first_row, first_row + n) of one panel, from bias to activation and sum. */
-static void compute_panel(const job *j, int64_t panel, int64_t first_row, int64_t n) {
+/* Rows [first_row, first_row + n) of one panel, from bias to activation and sum, into y. */
+static void compute_rows(const job *j, int64_t panel, int64_t first_row, int64_t n, float *y,
+                         int64_t y_step) {
   const limn_linear *l = j->l;
   const limn_linear_call *c = j->call;
   int64_t out = panel * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - out);
   const unsigned char *weights = l->panels + (size_t)panel * l->panel_size;
   const float *x = c->x + first_row * c->x_step;
-  float *y = c->y + first_row * c->y_step + out;
-  put_bias(y, c->y_step, n, l->bias + out, width);
+  put_bias(y, y_step, n, l->bias + out, width);
   if (c->arithmetic != LIMN_ARITHMETIC_F32)
-    add_rounded(l, c, weights, first_row, n, y, width);
+    add_rounded(l, c, weights, first_row, n, y, y_step, width);
   else if (n == 1 && l->format != LIMN_FORMAT_F32)
     add_row(l, weights, x, y, width);
   else
-    add_exact(l, weights, x, n, c->x_step, y, c->y_step, width);
-  if (c->is_activated) l->kernels->activate[c->activation](n, width, y, c->y_step, y, c->y_step);
+    add_exact(l, weights, x, n, c->x_step, y, y_step, width);
+  if (c->is_activated) l->kernels->activate[c->activation](n, width, y, y_step, y, y_step);
   if (c->add_to)
-    l->kernels->add(n, width, c->add_to + first_row * c->add_step + out, c->add_step, y, c->y_step);
+    l->kernels->add(n, width, c->add_to + first_row * c->add_step + out, c->add_step, y, y_step);
+}
+
+/* Rows that go to places of their own are computed beside each other first, some at a time. */
+static void compute_scattered(const job *j, int64_t panel, int64_t first_row, int64_t n) {
+  enum { SOME = 16 * LIMN_TILE };
+  _Alignas(64) float y[SOME * LIMN_PANEL];
+  int64_t out = panel * LIMN_PANEL, width = least(LIMN_PANEL, j->l->n_out - out);
+  for (int64_t end = first_row + n; first_row < end; first_row += SOME) {
+    int64_t count = least(SOME, end - first_row);
+    compute_rows(j, panel, first_row, count, y, LIMN_PANEL);
+    for (int64_t r = 0; r < count; r++)
+      memcpy(j->call->y_rows[first_row + r] + out, y + r * LIMN_PANEL, (size_t)width * sizeof *y);
+  }
+}
+
+static void compute_panel(const job *j, int64_t panel, int64_t first_row, int64_t n) {
+  const limn_linear_call *c = j->call;
+  if (c->y_rows)
+    compute_scattered(j, panel, first_row, n);
+  else
+    compute_rows(j, panel, first_row, n, c->y + first_row * c->y_step + panel * LIMN_PANEL,
+                 c->y_step);
 }
 
 static void compute(void *user, size_t i) {

@@ -44,7 +44,8 @@ typedef struct limn_linear_call {
   int64_t n, x_step;
   float *y; /* (n, n_out), which may not overlap x */
   int64_t y_step;
-  bool is_activated; /* y = activation(x W + bias) */
+  float *const *y_rows; /* (n) where each row of y goes instead, or NULL */
+  bool is_activated;    /* y = activation(x W + bias) */
   limn_activation activation;
   float *add_to; /* add_to (n, n_out) += y, or NULL */
   int64_t add_step;

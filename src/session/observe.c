@@ -11,12 +11,12 @@
 #include <string.h>
 
 static size_t map_size(const limn_session *s) {
-  return ((size_t)limn_model_config(s->run.model)->n_layer + 1) * LIMN_POINT_COUNT;
+  return ((size_t)limn_model_config(s->model)->n_layer + 1) * LIMN_POINT_COUNT;
 }
 
 /* Points outside of layers stand in the last row. */
 static size_t map_index(const limn_session *s, limn_hook hook) {
-  int n_layer = limn_model_config(s->run.model)->n_layer;
+  int n_layer = limn_model_config(s->model)->n_layer;
   int row = hook.layer < 0 ? n_layer : hook.layer;
   return (size_t)row * LIMN_POINT_COUNT + limn_hook_number(hook);
 }
@@ -26,9 +26,9 @@ limn_status limn_session_visit(void *user, limn_hook hook, limn_tensor value, li
   char name[LIMN_HOOK_NAME_SIZE];
   limn_observation seen = {.hook = hook,
                            .name = limn_hook_name(hook, name),
-                           .position = s->run.past,
-                           .n_query = s->run.n,
-                           .n_key = s->run.past + s->run.n,
+                           .position = s->sequence.past,
+                           .n_query = s->sequence.n,
+                           .n_key = s->sequence.past + s->sequence.n,
                            .value = value};
   size_t index = map_index(s, hook);
   for (size_t i = 0; i < s->n_observers; i++) {
@@ -43,26 +43,27 @@ limn_status limn_session_visit(void *user, limn_hook hook, limn_tensor value, li
 /* ---- memory that only some points need
  * --------------------------------------------------------------- */
 
-static limn_status fill_arena(limn_session *s, limn_arena *arena,
-                              void (*take)(limn_run *run, limn_arena *arena), limn_error *err) {
+typedef void taker(limn_sequence *s, const limn_model *model, limn_arena *arena);
+
+static limn_status fill_arena(limn_session *s, limn_arena *arena, taker *take, limn_error *err) {
   limn_arena measure = limn_arena_measure();
-  limn_run before = s->run;
-  take(&s->run, &measure);
+  limn_sequence before = s->sequence;
+  take(&s->sequence, s->model, &measure);
   limn_status status = measure.overflowed ? limn_out_of_memory(err, "what an observer watches")
                                           : limn_arena_init(arena, measure.used, err);
   if (status == LIMN_OK)
-    take(&s->run, arena);
+    take(&s->sequence, s->model, arena);
   else
-    s->run = before;
+    s->sequence = before;
   return status;
 }
 
 static limn_status take_for(limn_session *s, limn_point point, limn_error *err) {
   limn_status status = LIMN_OK;
-  if (limn_point_needs_scores(point) && !s->run.scores)
-    status = fill_arena(s, &s->score_arena, limn_run_take_scores, err);
-  if (status == LIMN_OK && limn_point_needs_heads(point) && !s->run.heads)
-    status = fill_arena(s, &s->head_arena, limn_run_take_heads, err);
+  if (limn_point_needs_scores(point) && !s->sequence.scores)
+    status = fill_arena(s, &s->score_arena, limn_sequence_take_scores, err);
+  if (status == LIMN_OK && limn_point_needs_heads(point) && !s->sequence.heads)
+    status = fill_arena(s, &s->head_arena, limn_sequence_take_heads, err);
   return status;
 }
 
@@ -102,7 +103,7 @@ limn_status limn_session_observe(limn_session *s, const char *patterns, limn_obs
   limn_hook *hooks;
   size_t n;
   if (id) *id = 0;
-  limn_status status = limn_hook_match(s->run.model, patterns, &hooks, &n, err);
+  limn_status status = limn_hook_match(s->model, patterns, &hooks, &n, err);
   if (status != LIMN_OK) return status;
   limn_observer new_one = {s->last_id + 1, mode, observer, user, NULL};
   status = add_observer(s, hooks, n, new_one, err);
