@@ -26,12 +26,21 @@ typedef struct limn_tokenizer limn_tokenizer;
 LIMN_API limn_status limn_tokenizer_gpt2(limn_tokenizer **out, limn_error *err);
 
 /*
- * Opens a tokenizer of the byte-level BPE kind: a folder with tokenizer.json, or with vocab.json
- * and merges.txt; or the path of a tokenizer.json itself. NOT_FOUND when the folder has none of
- * them, IO, FORMAT, MEMORY, and UNSUPPORTED naming any part of a tokenizer.json that limn does not
- * follow.
+ * Opens a tokenizer of the byte-pair encoding kind. `path` is a folder with tokenizer.json, with
+ * vocab.json and merges.txt, or with tokenizer.model; or one file, told by its content: a
+ * tokenizer.json, a file of ranks (.tiktoken) that has the name of its encoding, a SentencePiece
+ * .model, or a GGUF file, of which only the vocabulary is read. docs/formats.md says what of each
+ * is followed. NOT_FOUND when a folder has none of them, IO, FORMAT, RANGE, MEMORY, and UNSUPPORTED
+ * naming any part that limn does not follow.
  */
 LIMN_API limn_status limn_tokenizer_open(const char *path, limn_tokenizer **out, limn_error *err);
+/*
+ * The same for a file of ranks, which has neither the pattern nor the special tokens: these are
+ * known by the name of the encoding, such as "cl100k_base", "o200k_base" or "llama3". ARGUMENT
+ * when the name is not known; the message has those that are. NULL is limn_tokenizer_open.
+ */
+LIMN_API limn_status limn_tokenizer_open_encoding(const char *path, const char *encoding,
+                                                  limn_tokenizer **out, limn_error *err);
 LIMN_API void limn_tokenizer_close(limn_tokenizer *t);
 
 /* ---- encoding -----------------------------------------------------------------------------------

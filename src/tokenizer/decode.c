@@ -50,6 +50,15 @@ static char *copy_tokens(const limn_tokenizer *t, const int32_t *ids, size_t n, 
   return out;
 }
 
+/* Takes away the spaces that encoding put before the text; returns how many bytes are left. */
+static size_t drop_spaces(const limn_tokenizer *t, char *text, size_t n) {
+  size_t dropped = 0, most = t->drops == LIMN_DROPS_ALL ? n : t->drops == LIMN_DROPS_ONE;
+  while (dropped < n && dropped < most && text[dropped] == ' ')
+    dropped++;
+  if (dropped > 0) memmove(text, text + dropped, n - dropped);
+  return n - dropped;
+}
+
 limn_status limn_tokenizer_decode(const limn_tokenizer *t, const int32_t *ids, size_t n,
                                   char **text, size_t *n_text, limn_error *err) {
   limn_bytes all = {0};
@@ -70,6 +79,7 @@ limn_status limn_tokenizer_decode(const limn_tokenizer *t, const int32_t *ids, s
     limn_bytes_deinit(&all);
     return status;
   }
+  all.size = drop_spaces(t, all.data, all.size);
   all.data[all.size] = '\0';
   *text = all.data;
   *n_text = all.size;
@@ -100,7 +110,7 @@ limn_status limn_tokenizer_decode_into(const limn_tokenizer *t, const int32_t *i
       out += length;
     }
   }
-  *n_text = (size_t)(out - start);
+  *n_text = drop_spaces(t, start, (size_t)(out - start));
   return LIMN_OK;
 }
 

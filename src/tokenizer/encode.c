@@ -5,9 +5,10 @@
  *
  * Special tokens are looked for first, where the caller allows them: the text between two of them
  * is cut into pieces (split_blocks.h, split.c), and what a piece's bytes merge to is remembered
- * (encoder.c) or found out (bpe.c).
+ * (encoder.c) or found out (bpe.c). A tokenizer that asks for more goes through pipeline.c.
  */
 #include "tokenizer/encoder.h"
+#include "tokenizer/pipeline.h"
 
 #include <string.h>
 
@@ -35,6 +36,7 @@ limn_status limn_refuse_special(const limn_tokenizer *t, int32_t id, size_t at, 
 limn_status limn_encode_text(limn_encoder *e, const char *text, size_t n, limn_special special,
                              limn_error *err) {
   const limn_tokenizer *t = e->t;
+  if (t->pipeline) return limn_pipeline_encode(e, text, n, special, err);
   if (special == LIMN_SPECIAL_AS_TEXT) return encode_plain(e, text, 0, n, err);
   for (size_t at = 0; at < n && !e->sink.is_full;) {
     size_t end = limn_added_next(t, text, n, at), size;

@@ -7,6 +7,7 @@
  * store is full, both are emptied: remembering begins anew, and the memory stays what it was.
  */
 #include "tokenizer/encoder.h"
+#include "tokenizer/pipeline.h"
 
 #include "base/utf8.h"
 
@@ -96,6 +97,7 @@ limn_status limn_encoder_new(const limn_tokenizer *t, size_t cache_bytes, limn_e
 void limn_encoder_free(limn_encoder *e) {
   if (!e) return;
   limn_bpe_deinit(&e->bpe);
+  limn_pipeline_run_free(e->run);
   limn_free_aligned(e->slots);
   limn_free(e->store);
   limn_free(e);
@@ -146,6 +148,15 @@ static limn_status append(limn_encoder *e, const int32_t *ids, size_t n, limn_er
   }
   if (sink->ids) memcpy(sink->ids + sink->n, ids, n * sizeof *ids);
   sink->n += n;
+  return LIMN_OK;
+}
+
+limn_status limn_tokens_push(limn_tokens *tokens, int32_t id, size_t offset, limn_error *err) {
+  limn_status status = grow(tokens, false, tokens->n + 1, err);
+  if (status != LIMN_OK) return status;
+  tokens->ids[tokens->n] = id;
+  tokens->offsets[tokens->n] = offset;
+  tokens->n++;
   return LIMN_OK;
 }
 
@@ -242,19 +253,35 @@ static void keep_stored(limn_encoder *e, uint64_t low, uint64_t high, const unsi
 /* ---- pieces -------------------------------------------------------------------------------------
  */
 
+/* The token that a piece is as a whole where that comes before merging, or -1. */
+static int32_t whole_token(const limn_tokenizer *t, const unsigned char *piece, size_t n) {
+  int32_t id = t->whole_pieces ? limn_tokenizer_id(t, (const char *)piece, n) : -1;
+  return id >= 0 && t->kinds[id] == LIMN_TOKEN_NORMAL ? id : -1;
+}
+
+/* The ids of a piece of at most LIMN_SMALL_WINDOW bytes; returns how many. */
+static size_t merge_small(const limn_encoder *e, const unsigned char *piece, size_t n,
+                          int32_t *out) {
+  const limn_symbols *s = &e->t->symbols;
+  uint32_t symbols[LIMN_SMALL_WINDOW];
+  out[0] = whole_token(e->t, piece, n);
+  if (out[0] >= 0) return 1;
+  size_t n_symbols = e->loop->merger->small(s, piece, n, symbols);
+  for (size_t i = 0; i < n_symbols; i++)
+    out[i] = s->ids[symbols[i]];
+  return n_symbols;
+}
+
 /* Merges a piece and appends its ids to e->ids, or to the sink when there are too many. */
 static limn_status merge_piece(limn_encoder *e, const unsigned char *piece, size_t n,
                                limn_error *err) {
   const limn_symbols *s = &e->t->symbols;
   if (n <= LIMN_SMALL_WINDOW) {
-    uint32_t symbols[LIMN_SMALL_WINDOW];
-    size_t n_symbols = e->loop->merger->small(s, piece, n, symbols);
-    int32_t *out = e->ids + e->n_ids;
-    for (size_t i = 0; i < n_symbols; i++)
-      out[i] = s->ids[symbols[i]];
-    e->n_ids += n_symbols;
+    e->n_ids += merge_small(e, piece, n, e->ids + e->n_ids);
     return LIMN_OK;
   }
+  int32_t whole = whole_token(e->t, piece, n);
+  if (whole >= 0) return limn_encoder_push(e, whole, err);
   limn_status status = limn_bpe_encode(&e->bpe, e->loop->merger, s, piece, n, err);
   for (size_t at = 0; status == LIMN_OK && at < e->bpe.n_out && !e->sink.is_full;) {
     size_t room = LIMN_CHUNK_IDS - e->n_ids, left = e->bpe.n_out - at;
@@ -303,7 +330,6 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
     e->n_ids += found->ids[0] >> LIMN_ID_BITS;
     return LIMN_OK;
   }
-  uint32_t symbols[LIMN_SHORT_PIECE];
   size_t n_ids;
   uint64_t low = key[0], high = key[1] | STORED;
   const int32_t *ids = find_stored(e, low, high, piece, n, &n_ids);
@@ -312,9 +338,7 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
     e->n_ids += n_ids;
     return LIMN_OK;
   }
-  n_ids = e->loop->merger->small(&e->t->symbols, piece, n, symbols);
-  for (size_t i = 0; i < n_ids; i++)
-    out[i] = e->t->symbols.ids[symbols[i]];
+  n_ids = merge_small(e, piece, n, out);
   e->n_ids += n_ids;
   if (n_ids > LIMN_SLOT_IDS) {
     keep_stored(e, low, high, piece, n, out, n_ids);
@@ -339,6 +363,7 @@ static limn_status encode_into(limn_encoder *e, const char *text, size_t n, limn
 /* How many bytes of the text the ids cover. */
 static size_t covered(const limn_encoder *e, const int32_t *ids, size_t n) {
   size_t size = 0, length;
+  if (e->t->pipeline) return e->sink.end;
   for (size_t i = 0; i < n; i++) {
     limn_tokenizer_bytes(e->t, ids[i], &length);
     size += length;

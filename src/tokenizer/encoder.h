@@ -56,6 +56,7 @@ typedef struct limn_sink {
   size_t start;    /* where in the text the first of `tokens` stands */
   bool no_offsets; /* tokens->offsets stays NULL */
   bool is_full;    /* capacity ids are there, and more would follow */
+  size_t end;      /* where in the text the first id stands that had no place; pipeline.c sets it */
 } limn_sink;
 
 struct limn_encoder {
@@ -66,6 +67,7 @@ struct limn_encoder {
   unsigned char *store;
   size_t store_size, store_used;
   limn_bpe bpe;
+  struct limn_pipeline_run *run; /* pipeline.c's room, or NULL */
   limn_sink sink;
   size_t n_ids;
   int32_t ids[LIMN_CHUNK_IDS];

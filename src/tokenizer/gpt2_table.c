@@ -77,7 +77,7 @@ limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err) {
     status = add_pair(t, rank, err);
   if (status == LIMN_OK)
     status = limn_tokenizer_add(t, END_TEXT, strlen(END_TEXT), LIMN_TOKEN_SPECIAL, err);
-  return status == LIMN_OK ? limn_tokenizer_index(t, "GPT-2's tokenizer", err) : status;
+  return status == LIMN_OK ? limn_tokenizer_index(t, err) : status;
 }
 
 limn_status limn_tokenizer_gpt2(limn_tokenizer **out, limn_error *err) {

@@ -5,7 +5,7 @@
  * waits. The plain splitter knows which pieces those are: all for which it asked what stands behind
  * the last byte (split.c). So what waits is one piece, and what is looked at behind it. Where
  * special tokens count, as many bytes more wait as the longest of them has, since one may just be
- * beginning.
+ * beginning. Tokenizers that go through pipeline.c wait for the end of the text.
  */
 #include "tokenizer/encoder.h"
 
@@ -51,9 +51,7 @@ void limn_encode_stream_free(limn_encode_stream *s) {
 }
 
 static size_t longest_special(const limn_tokenizer *t) {
-  size_t n = 0;
-  if (t->n_specials > 0) limn_tokenizer_bytes(t, t->specials[0], &n);
-  return n;
+  return t->specials.longest;
 }
 
 /* Encodes the text from `start` to `end` as far as it is settled; `start` follows. */
@@ -98,12 +96,19 @@ static limn_status encode_settled(limn_encode_stream *s, size_t *at, bool is_ope
   return LIMN_OK;
 }
 
+/* Where texts are changed before they are cut, nothing is settled before the end. */
+static limn_status encode_whole(limn_encode_stream *s, size_t *at, limn_error *err) {
+  *at = s->waiting.size;
+  return limn_encode_text(s->e, s->waiting.data, s->waiting.size, s->special, err);
+}
+
 static limn_status encode_waiting(limn_encode_stream *s, bool is_open, limn_tokens *out,
                                   limn_error *err) {
   size_t at = s->done;
   s->e->sink = (limn_sink){.tokens = out, .start = s->offset};
   s->e->n_ids = 0;
-  limn_status status = encode_settled(s, &at, is_open, err);
+  limn_status status =
+      s->e->t->pipeline ? encode_whole(s, &at, err) : encode_settled(s, &at, is_open, err);
   if (status == LIMN_OK) status = limn_encoder_flush(s->e, err);
   if (status != LIMN_OK) return status;
   s->offset += at - s->done;
@@ -118,6 +123,7 @@ static limn_status encode_waiting(limn_encode_stream *s, bool is_open, limn_toke
 limn_status limn_encode_stream_push(limn_encode_stream *s, const char *bytes, size_t n,
                                     limn_tokens *out, limn_error *err) {
   if (!limn_bytes_append(&s->waiting, bytes, n)) return limn_out_of_memory(err, "a text");
+  if (s->e->t->pipeline) return LIMN_OK;
   return s->waiting.size < s->try_again ? LIMN_OK : encode_waiting(s, true, out, err);
 }
 

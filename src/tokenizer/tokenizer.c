@@ -5,6 +5,9 @@
 
 #include "base/file.h"
 #include "base/utf8.h"
+#include "formats/gguf.h"
+#include "tokenizer/pipeline.h"
+#include "tokenizer/readers.h"
 
 #include <string.h>
 
@@ -19,36 +22,67 @@ static limn_status half_a_pair(const char *folder, bool has_vocab, limn_error *e
                         has_vocab ? "merges.txt" : "vocab.json");
 }
 
+/* What a file is, its first bytes say. */
+static limn_status read_file(const char *path, const char *encoding, limn_tokenizer *t,
+                             limn_error *err) {
+  limn_file file;
+  limn_status status = limn_file_open(path, &file, err);
+  if (status != LIMN_OK) return status;
+  size_t at = 0;
+  while (at < file.size && strchr(" \t\r\n", file.data[at]) && file.data[at])
+    at++;
+  if (limn_gguf_is(file.data, file.size))
+    status = limn_tokenizer_read_gguf(path, &file, t, err);
+  else if (at == file.size || file.data[at] == '{')
+    status = limn_tokenizer_read_json(path, &file, t, err);
+  else if (encoding || limn_looks_like_ranks(file.data, file.size))
+    status = limn_tokenizer_read_ranks(path, encoding, &file, t, err);
+  else if (limn_looks_like_model(file.data, file.size))
+    status = limn_tokenizer_read_model(path, &file, t, err);
+  else
+    status = limn_error_set(err, LIMN_ERROR_FORMAT, 0,
+                            "\"%s\" is no tokenizer: neither JSON nor ranks nor a SentencePiece "
+                            "model nor GGUF",
+                            path);
+  limn_file_close(&file);
+  return status;
+}
+
 static limn_status read_folder(const char *folder, limn_tokenizer *t, limn_error *err) {
   char *json = limn_path_join(folder, "tokenizer.json");
   char *vocab = limn_path_join(folder, "vocab.json");
   char *merges = limn_path_join(folder, "merges.txt");
+  char *model = limn_path_join(folder, "tokenizer.model");
   limn_status status = LIMN_OK;
-  if (!json || !vocab || !merges)
+  if (!json || !vocab || !merges || !model)
     status = limn_out_of_memory(err, "a path");
   else if (limn_path_exists(json))
-    status = limn_tokenizer_read_json(json, t, err);
+    status = read_file(json, NULL, t, err);
   else if (limn_path_exists(vocab) != limn_path_exists(merges))
     status = half_a_pair(folder, limn_path_exists(vocab), err);
   else if (limn_path_exists(vocab))
     status = limn_tokenizer_read_pair(vocab, merges, t, err);
+  else if (limn_path_exists(model))
+    status = read_file(model, NULL, t, err);
   else
     status = limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
                             "no tokenizer in \"%s\": neither tokenizer.json nor vocab.json and "
-                            "merges.txt",
+                            "merges.txt nor tokenizer.model",
                             folder);
   limn_free(json);
   limn_free(vocab);
   limn_free(merges);
+  limn_free(model);
   return status;
 }
 
-limn_status limn_tokenizer_open(const char *path, limn_tokenizer **out, limn_error *err) {
+limn_status limn_tokenizer_open_encoding(const char *path, const char *encoding,
+                                         limn_tokenizer **out, limn_error *err) {
   *out = NULL;
   limn_tokenizer *t = limn_alloc_zeroed(1, sizeof *t);
   if (!t) return limn_out_of_memory(err, "a tokenizer");
-  limn_status status = limn_path_is_folder(path) ? read_folder(path, t, err)
-                                                 : limn_tokenizer_read_json(path, t, err);
+  limn_status status =
+      limn_path_is_folder(path) ? read_folder(path, t, err) : read_file(path, encoding, t, err);
   if (status == LIMN_OK) status = limn_tokenizer_finish(t, path, err);
   if (status != LIMN_OK) {
     limn_tokenizer_close(t);
@@ -58,6 +92,10 @@ limn_status limn_tokenizer_open(const char *path, limn_tokenizer **out, limn_err
   return LIMN_OK;
 }
 
+limn_status limn_tokenizer_open(const char *path, limn_tokenizer **out, limn_error *err) {
+  return limn_tokenizer_open_encoding(path, NULL, out, err);
+}
+
 void limn_tokenizer_close(limn_tokenizer *t) {
   if (!t) return;
   limn_bytes_deinit(&t->bytes);
@@ -65,8 +103,9 @@ void limn_tokenizer_close(limn_tokenizer *t) {
   limn_free(t->kinds);
   limn_free(t->by_bytes);
   limn_free(t->merges);
-  limn_free(t->specials);
+  limn_added_deinit(&t->specials);
   limn_symbols_deinit(&t->symbols);
+  limn_pipeline_free(t->pipeline);
   limn_free(t);
 }
 

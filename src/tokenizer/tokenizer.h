@@ -5,6 +5,7 @@
 #define LIMN_SRC_TOKENIZER_TOKENIZER_H
 
 #include "base/memory.h"
+#include "tokenizer/added.h"
 #include "tokenizer/symbols.h"
 
 #include <limn/tokenizer.h>
@@ -35,6 +36,8 @@ typedef enum limn_pattern {
   LIMN_PATTERN_REGEX
 } limn_pattern;
 
+typedef enum limn_drops { LIMN_DROPS_NONE = 0, LIMN_DROPS_ONE, LIMN_DROPS_ALL } limn_drops;
+
 struct limn_tokenizer {
   int32_t vocab_size;
   limn_pattern pattern;
@@ -46,17 +49,21 @@ struct limn_tokenizer {
   limn_merge *merges; /* while it is built; then `symbols` has what is needed of them */
   size_t merge_mask;
   limn_symbols symbols;
-  int32_t byte_ids[256];
-  int32_t *specials; /* ids, longest text first */
-  size_t n_specials;
-  bool special_starts[256]; /* whether some special token starts with this byte */
+  int32_t byte_ids[256]; /* -1 for bytes that are no token of their own */
+  bool whole_pieces;     /* a piece that is a token is that token, whatever merging would give */
+  limn_drops drops;      /* spaces at the beginning of a text that decoding leaves out */
+  limn_added_set specials;
   int32_t eos;
+  struct limn_pipeline *pipeline; /* pipeline.h; NULL where pattern and merges are all there is */
 };
 
 typedef enum limn_token_kind {
   LIMN_TOKEN_NONE = 0, /* no token has this id */
   LIMN_TOKEN_NORMAL,
-  LIMN_TOKEN_SPECIAL
+  LIMN_TOKEN_SPECIAL,
+  LIMN_TOKEN_ADDED, /* looked for like a special one, but text */
+  LIMN_TOKEN_BYTE,  /* of SentencePiece: a byte of a character that has no token */
+  LIMN_TOKEN_UNUSED /* no text gives it */
 } limn_token_kind;
 
 /* ---- building: tokens in the order of their ids, then merges in order of rank
@@ -66,8 +73,8 @@ limn_status limn_tokenizer_start(limn_tokenizer *t, int32_t vocab_size, limn_err
 /* Adds the next id; n = 0 with LIMN_TOKEN_NONE is a gap. */
 limn_status limn_tokenizer_add(limn_tokenizer *t, const void *bytes, size_t n, limn_token_kind kind,
                                limn_error *err);
-/* Makes the table of bytes and the list of specials. `where` names the source in messages. */
-limn_status limn_tokenizer_index(limn_tokenizer *t, const char *where, limn_error *err);
+/* Makes the table of bytes and the set of specials, when all tokens are there. MEMORY. */
+limn_status limn_tokenizer_index(limn_tokenizer *t, limn_error *err);
 limn_status limn_tokenizer_start_merges(limn_tokenizer *t, size_t n, limn_error *err);
 /* False when the pair is there already. */
 bool limn_tokenizer_add_merge(limn_tokenizer *t, int32_t left, int32_t right, int32_t rank,
@@ -107,16 +114,14 @@ size_t limn_split_next(limn_pattern pattern, const unsigned char *text, size_t n
 size_t limn_split_piece(const limn_tokenizer *t, const unsigned char *text, size_t n, size_t at,
                         bool *is_settled);
 
+/* Appends one token to those of a text. MEMORY. */
+limn_status limn_tokens_push(limn_tokens *tokens, int32_t id, size_t offset, limn_error *err);
+
 limn_status limn_no_such_id(const limn_tokenizer *t, int32_t id, limn_error *err);
 
 /* GPT-2's tokens and merges from the table inside the library. */
 limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err);
 /* Whether two files are GPT-2's published merges.txt (or vocab.bpe) and vocab.json, to the byte. */
 bool limn_is_gpt2_published(const void *merges, size_t n_merges, const void *vocab, size_t n_vocab);
-
-/* tokenizer.json, and vocab.json with merges.txt. */
-limn_status limn_tokenizer_read_json(const char *path, limn_tokenizer *t, limn_error *err);
-limn_status limn_tokenizer_read_pair(const char *vocab_path, const char *merges_path,
-                                     limn_tokenizer *t, limn_error *err);
 
 #endif

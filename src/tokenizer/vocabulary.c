@@ -75,68 +75,59 @@ int32_t limn_tokenizer_id(const limn_tokenizer *t, const char *bytes, size_t n) 
   return t->by_bytes[find_place(t, bytes, n)];
 }
 
-static limn_status index_bytes(limn_tokenizer *t, const char *where, limn_error *err) {
+/* Enters pieces of text, or all other tokens; bytes that are there stay what they are. */
+static void enter(limn_tokenizer *t, bool is_normal) {
+  for (int32_t id = 0; id < t->vocab_size; id++) {
+    size_t n;
+    if ((t->kinds[id] == LIMN_TOKEN_NORMAL) != is_normal) continue;
+    const char *bytes = limn_tokenizer_bytes(t, id, &n);
+    size_t place = bytes ? find_place(t, bytes, n) : 0;
+    if (bytes && t->by_bytes[place] < 0) t->by_bytes[place] = id;
+  }
+}
+
+/* A special token may be the same bytes as a piece of text; then it is the piece that is found. */
+static limn_status index_bytes(limn_tokenizer *t, limn_error *err) {
   size_t size = table_size((size_t)t->vocab_size);
   t->by_bytes = size ? limn_resize(NULL, size, sizeof *t->by_bytes) : NULL;
   if (!t->by_bytes) return limn_out_of_memory(err, "a vocabulary");
   memset(t->by_bytes, -1, size * sizeof *t->by_bytes);
   t->by_bytes_mask = size - 1;
-  for (int32_t id = 0; id < t->vocab_size; id++) {
-    size_t n;
-    const char *bytes = limn_tokenizer_bytes(t, id, &n);
-    if (!bytes) continue;
-    size_t place = find_place(t, bytes, n);
-    if (t->by_bytes[place] >= 0)
-      return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
-                            "%s: tokens %d and %d are the same bytes", where,
-                            (int)t->by_bytes[place], (int)id);
-    t->by_bytes[place] = id;
-  }
+  enter(t, true);
+  enter(t, false);
   return LIMN_OK;
 }
 
-static limn_status index_single_bytes(limn_tokenizer *t, const char *where, limn_error *err) {
+static void index_single_bytes(limn_tokenizer *t) {
   for (int byte = 0; byte < 256; byte++) {
     char c = (char)byte;
-    t->byte_ids[byte] = limn_tokenizer_id(t, &c, 1);
-    if (t->byte_ids[byte] < 0)
-      return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
-                            "%s: no token for the byte %d, a byte-level vocabulary has all 256",
-                            where, byte);
+    int32_t id = limn_tokenizer_id(t, &c, 1);
+    t->byte_ids[byte] = id >= 0 && t->kinds[id] == LIMN_TOKEN_NORMAL ? id : -1;
   }
-  return LIMN_OK;
 }
 
-static size_t text_size(const limn_tokenizer *t, int32_t id) {
-  return t->starts[id + 1] - t->starts[id];
-}
-
-/* Longest first, so that the first that matches is the one that counts. */
 static limn_status index_specials(limn_tokenizer *t, limn_error *err) {
-  for (int32_t id = 0; id < t->vocab_size; id++)
-    t->n_specials += t->kinds[id] == LIMN_TOKEN_SPECIAL;
-  t->specials = limn_alloc_zeroed(t->n_specials, sizeof *t->specials);
-  if (!t->specials) return limn_out_of_memory(err, "a vocabulary");
-  size_t n = 0;
+  limn_added_deinit(&t->specials);
   for (int32_t id = 0; id < t->vocab_size; id++) {
+    limn_added token = {.id = id, .is_special = true};
     if (t->kinds[id] != LIMN_TOKEN_SPECIAL) continue;
-    size_t i = n++;
-    for (; i > 0 && text_size(t, t->specials[i - 1]) < text_size(t, id); i--)
-      t->specials[i] = t->specials[i - 1];
-    t->specials[i] = id;
-    t->special_starts[(unsigned char)t->bytes.data[t->starts[id]]] = true;
+    token.text = limn_tokenizer_bytes(t, id, &token.n);
+    if (token.n > 0 && !limn_added_add(&t->specials, token))
+      return limn_out_of_memory(err, "a vocabulary");
   }
+  limn_added_sort(&t->specials);
   return LIMN_OK;
 }
 
-limn_status limn_tokenizer_index(limn_tokenizer *t, const char *where, limn_error *err) {
+limn_status limn_tokenizer_index(limn_tokenizer *t, limn_error *err) {
   static const char *const ends[] = {"<|endoftext|>", "</s>", "<|end_of_text|>"};
   /* Decoding copies 16 bytes wherever a token begins. */
   if (!limn_bytes_reserve(&t->bytes, 16)) return limn_out_of_memory(err, "a vocabulary");
   memset(t->bytes.data + t->bytes.size, 0, 16);
-  limn_status status = index_bytes(t, where, err);
-  if (status == LIMN_OK) status = index_single_bytes(t, where, err);
-  if (status == LIMN_OK) status = index_specials(t, err);
+  limn_status status = index_bytes(t, err);
+  if (status != LIMN_OK) return status;
+  index_single_bytes(t);
+  status = index_specials(t, err);
   t->eos = -1;
   for (size_t i = 0; status == LIMN_OK && i < 3 && t->eos < 0; i++) {
     int32_t id = limn_tokenizer_id(t, ends[i], strlen(ends[i]));
@@ -186,6 +177,10 @@ bool limn_tokenizer_merge_of(const limn_tokenizer *t, int32_t left, int32_t righ
 const limn_merge *limn_tokenizer_find_merge(const limn_tokenizer *t, int32_t left, int32_t right) {
   const limn_merge *m = merge_place(t, left, right);
   return m->result >= 0 ? m : NULL;
+}
+
+static size_t text_size(const limn_tokenizer *t, int32_t id) {
+  return t->starts[id + 1] - t->starts[id];
 }
 
 /* ---- the last step: symbols in order of rank ----------------------------------------------------
@@ -281,7 +276,7 @@ static limn_status add_symbols(limn_tokenizer *t, const char *where, const limn_
 limn_status limn_tokenizer_finish(limn_tokenizer *t, const char *where, limn_error *err) {
   limn_merge *merges;
   size_t n;
-  if (t->symbols.n > 0) return LIMN_OK;
+  if (t->symbols.n > 0 || !t->merges) return LIMN_OK; /* merged already, or by characters */
   limn_status status = collect_merges(t, &merges, &n, err);
   if (status != LIMN_OK) return status;
   status = add_symbols(t, where, merges, n, err);

@@ -1,0 +1,417 @@
+/*
+ * pipeline.c - the long way from text to ids, for tokenizers that are more than a pattern and a
+ * table of merges.
+ *
+ *     text --(added tokens)--> parts --(steps that change)--> parts, changed
+ *          --(added tokens again)--> --(steps that cut)--> pieces --(merging)--> ids
+ *
+ * The stages and what each means are those of Hugging Face's library. A part carries a map from its
+ * bytes to those of the text, so that a token knows where it came from. Each step that cuts hands
+ * every piece on to the next step at once: nothing is collected, and space is needed only where a
+ * step changes a piece.
+ */
+#include "tokenizer/pipeline.h"
+
+#include "base/utf8.h"
+#include "tokenizer/encoder.h"
+#include "tokenizer/unicode.h"
+
+#include <string.h>
+
+limn_pipeline *limn_pipeline_new(void) {
+  limn_pipeline *p = limn_alloc_zeroed(1, sizeof *p);
+  if (p) limn_sentencepiece_init(&p->sp);
+  return p;
+}
+
+static void free_steps(limn_step *steps, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    limn_regex_close(steps[i].regex);
+    limn_free(steps[i].text);
+  }
+}
+
+void limn_pipeline_free(limn_pipeline *p) {
+  if (!p) return;
+  limn_added_deinit(&p->before);
+  limn_added_deinit(&p->after);
+  free_steps(p->normal, p->n_normal);
+  free_steps(p->cuts, p->n_cuts);
+  limn_sentencepiece_deinit(&p->sp);
+  limn_sp_normal_deinit(&p->sp_normal);
+  limn_free(p);
+}
+
+/* ---- working space -----------------------------------------------------------------------------
+ */
+
+struct limn_pipeline_run {
+  limn_encoder *e; /* NULL where nothing is encoded */
+  const limn_pipeline *p;
+  limn_special special;
+  limn_tokens *out;
+  limn_error *err;
+  limn_nfc nfc;
+  limn_regex_space space;
+  limn_search normal_search;
+  limn_mapped changed[2];              /* one is read while the other is written */
+  limn_mapped pieces[LIMN_MOST_STEPS]; /* of the steps that cut */
+  limn_search searches[LIMN_MOST_STEPS];
+  limn_row row;
+  limn_tokens merged; /* of one piece */
+  limn_tokens all;    /* of a text whose ids alone are wanted */
+};
+
+typedef limn_pipeline_run run;
+
+static void deinit_run(run *r) {
+  limn_nfc_deinit(&r->nfc);
+  limn_regex_space_deinit(&r->space);
+  limn_search_deinit(&r->normal_search);
+  for (int i = 0; i < 2; i++)
+    limn_mapped_deinit(&r->changed[i]);
+  for (int i = 0; i < LIMN_MOST_STEPS; i++) {
+    limn_mapped_deinit(&r->pieces[i]);
+    limn_search_deinit(&r->searches[i]);
+  }
+  limn_row_deinit(&r->row);
+  limn_tokens_deinit(&r->merged);
+  limn_tokens_deinit(&r->all);
+}
+
+void limn_pipeline_run_free(limn_pipeline_run *r) {
+  if (!r) return;
+  deinit_run(r);
+  limn_free(r);
+}
+
+static limn_status no_memory(const run *r) {
+  return limn_out_of_memory(r->err, "a text that is normalized");
+}
+
+/* ---- changing -----------------------------------------------------------------------------------
+ */
+
+static bool begins_with(limn_view v, const limn_step *step) {
+  return v.n >= step->n_text && memcmp(v.text, step->text, step->n_text) == 0;
+}
+
+static bool wants_prefix(limn_view v, const limn_step *step) {
+  if (v.n == 0) return false;
+  if (step->kind == LIMN_STEP_PREPEND) return true;
+  if (step->kind == LIMN_STEP_PREPEND_FIRST && limn_view_origin(v, 0) != 0) return false;
+  return !begins_with(v, step);
+}
+
+static limn_status prepend(run *r, const limn_step *step, limn_view *v, limn_mapped *out) {
+  if (!wants_prefix(*v, step)) return LIMN_OK;
+  if (!limn_mapped_append(out, step->text, step->n_text, limn_view_origin(*v, 0)) ||
+      !limn_mapped_append_view(out, *v))
+    return no_memory(r);
+  *v = limn_mapped_view(out);
+  return LIMN_OK;
+}
+
+/* What replaces a match comes from where the match begins. */
+static limn_status replace(run *r, limn_search *search, const limn_step *step, limn_view *v,
+                           limn_mapped *out) {
+  size_t start, end, done = 0;
+  bool found;
+  limn_status status = limn_search_start(search, step->regex, v->text, v->n, r->err);
+  while (status == LIMN_OK) {
+    status = limn_search_next(search, &r->space, &found, &start, &end, r->err);
+    if (status != LIMN_OK || !found) break;
+    size_t origin = start < v->n ? limn_view_origin(*v, start)
+                    : v->n > 0   ? limn_view_origin(*v, v->n - 1) + 1
+                                 : v->base;
+    if (!limn_mapped_append_view(out, limn_view_part(*v, done, start)) ||
+        !limn_mapped_append(out, step->text, step->n_text, origin))
+      return no_memory(r);
+    done = end;
+  }
+  if (status != LIMN_OK || (done == 0 && out->n == 0)) return status;
+  if (!limn_mapped_append_view(out, limn_view_part(*v, done, v->n))) return no_memory(r);
+  *v = limn_mapped_view(out);
+  return LIMN_OK;
+}
+
+static limn_status compose(run *r, limn_view *v, limn_mapped *out) {
+  if (limn_nfc_holds(v->text, v->n)) return LIMN_OK;
+  if (!limn_nfc_append(&r->nfc, *v, out)) return no_memory(r);
+  *v = limn_mapped_view(out);
+  return LIMN_OK;
+}
+
+static limn_status normalize_pieces(run *r, limn_view *v, limn_mapped *out) {
+  if (!limn_sp_normalize(&r->p->sp_normal, &r->p->sp.symbols, *v, out)) return no_memory(r);
+  *v = limn_mapped_view(out);
+  return LIMN_OK;
+}
+
+static limn_status make_visible(run *r, limn_view *v, limn_mapped *out) {
+  for (size_t i = 0; i < v->n; i++) {
+    unsigned char visible[4];
+    size_t n = limn_utf8_encode(limn_byte_to_printable(v->text[i]), visible);
+    if (!limn_mapped_append(out, visible, n, limn_view_origin(*v, i))) return no_memory(r);
+  }
+  *v = limn_mapped_view(out);
+  return LIMN_OK;
+}
+
+/* One step that changes; *v is then what it was or what was written to `out`. */
+static limn_status change(run *r, limn_search *search, const limn_step *step, limn_view *v,
+                          limn_mapped *out) {
+  out->n = 0;
+  if (step->kind == LIMN_STEP_NFC) return compose(r, v, out);
+  if (step->kind == LIMN_STEP_REPLACE) return replace(r, search, step, v, out);
+  if (step->kind == LIMN_STEP_SENTENCEPIECE) return normalize_pieces(r, v, out);
+  if (step->kind == LIMN_STEP_VISIBLE) return make_visible(r, v, out);
+  return prepend(r, step, v, out);
+}
+
+static limn_status normalize(run *r, limn_view *v) {
+  int which = 0;
+  for (size_t i = 0; i < r->p->n_normal; i++) {
+    limn_mapped *out = &r->changed[which];
+    limn_status status = change(r, &r->normal_search, &r->p->normal[i], v, out);
+    if (status != LIMN_OK) return status;
+    if (v->text == out->text) which = 1 - which;
+  }
+  return LIMN_OK;
+}
+
+limn_status limn_pipeline_normalize(const limn_pipeline *p, const char *text, size_t n,
+                                    limn_mapped *out, limn_error *err) {
+  run r = {.p = p, .err = err};
+  limn_view v = {(const unsigned char *)text, n, NULL, 0};
+  limn_status status = normalize(&r, &v);
+  if (status == LIMN_OK && !limn_mapped_append_view(out, v)) status = no_memory(&r);
+  deinit_run(&r);
+  return status;
+}
+
+/* ---- cutting ------------------------------------------------------------------------------------
+ */
+
+static limn_status cut_piece(run *r, size_t k, limn_view v);
+
+/* Merges parts as the behavior asks, and hands them on; `part` waits for its neighbour. */
+typedef struct joiner {
+  run *r;
+  size_t k;
+  limn_view v;
+  limn_behavior behavior;
+  size_t start, end;
+  bool has_part, is_match;
+} joiner;
+
+static limn_status hand_on(joiner *j) {
+  bool has_part = j->has_part && j->end > j->start;
+  j->has_part = false;
+  if (!has_part) return LIMN_OK;
+  return cut_piece(j->r, j->k + 1, limn_view_part(j->v, j->start, j->end));
+}
+
+/* Whether the part joins the one that waits. */
+static bool joins(const joiner *j, bool is_match) {
+  if (!j->has_part) return false;
+  if (j->behavior == LIMN_CONTIGUOUS) return is_match == j->is_match;
+  if (j->behavior == LIMN_MERGED_WITH_PREVIOUS) return is_match && !j->is_match;
+  if (j->behavior == LIMN_MERGED_WITH_NEXT) return !is_match && j->is_match;
+  return false;
+}
+
+static limn_status add_part(joiner *j, size_t start, size_t end, bool is_match) {
+  bool is_wanted = !(j->behavior == LIMN_REMOVED && is_match);
+  if (joins(j, is_match)) {
+    j->end = end;
+    j->is_match = is_match;
+    return LIMN_OK;
+  }
+  limn_status status = hand_on(j);
+  j->start = start;
+  j->end = end;
+  j->is_match = is_match;
+  j->has_part = is_wanted;
+  return status;
+}
+
+static limn_status cut_by_regex(run *r, joiner *j, const limn_step *step) {
+  limn_search *search = &r->searches[j->k];
+  size_t start, end, done = 0;
+  bool found = true;
+  limn_status status = limn_search_start(search, step->regex, j->v.text, j->v.n, r->err);
+  while (status == LIMN_OK && found) {
+    status = limn_search_next(search, &r->space, &found, &start, &end, r->err);
+    if (status != LIMN_OK || !found) break;
+    if (start > done) status = add_part(j, done, start, step->invert);
+    if (status == LIMN_OK) status = add_part(j, start, end, !step->invert);
+    done = end;
+  }
+  if (status == LIMN_OK && done < j->v.n) status = add_part(j, done, j->v.n, step->invert);
+  return status == LIMN_OK ? hand_on(j) : status;
+}
+
+static bool is_wanted_char(const limn_step *step, int32_t code) {
+  if (code < 0) return false;
+  limn_char_class class = limn_char_class_of((uint32_t)code);
+  if (step->kind == LIMN_STEP_NUMBERS) return class == LIMN_CHAR_NUMBER;
+  return class == LIMN_CHAR_PUNCT || (code > ' ' && code < 127 && class == LIMN_CHAR_SYMBOL);
+}
+
+/* Each character that is looked for is a part, and what is between them. */
+static limn_status cut_by_class(joiner *j, const limn_step *step) {
+  size_t done = 0, length;
+  limn_status status = LIMN_OK;
+  for (size_t at = 0; status == LIMN_OK && at < j->v.n; at += length) {
+    int32_t code;
+    length = limn_utf8_decode(j->v.text + at, j->v.n - at, &code);
+    if (!is_wanted_char(step, code)) continue;
+    if (at > done) status = add_part(j, done, at, false);
+    if (status == LIMN_OK) status = add_part(j, at, at + length, true);
+    done = at + length;
+  }
+  if (status == LIMN_OK && done < j->v.n) status = add_part(j, done, j->v.n, false);
+  return status == LIMN_OK ? hand_on(j) : status;
+}
+
+static limn_status cut_by_pattern(run *r, size_t k, limn_pattern pattern, limn_view v) {
+  limn_status status = LIMN_OK;
+  for (size_t at = 0, end; status == LIMN_OK && at < v.n; at = end) {
+    end = limn_split_next(pattern, v.text, v.n, at);
+    status = cut_piece(r, k + 1, limn_view_part(v, at, end));
+  }
+  return status;
+}
+
+/* Puts what was merged behind the other tokens, with the places that its bytes came from. */
+static limn_status append_merged(run *r, limn_view v) {
+  limn_status status = LIMN_OK;
+  for (size_t i = 0; status == LIMN_OK && i < r->merged.n; i++)
+    status = limn_tokens_push(r->out, r->merged.ids[i], limn_view_origin(v, r->merged.offsets[i]),
+                              r->err);
+  return status;
+}
+
+/* Merges a piece, or all pieces of a text that the tokenizer's pattern makes. */
+static limn_status merge_bytes(run *r, limn_view v, bool is_piece) {
+  limn_encoder *e = r->e;
+  size_t at = 0;
+  r->merged.n = 0;
+  e->n_ids = 0;
+  e->sink = (limn_sink){.tokens = &r->merged};
+  limn_status status = is_piece ? limn_encoder_piece(e, v.text, v.n, r->err)
+                                : e->loop->run(e, v.text, v.n, false, &at, r->err);
+  if (status == LIMN_OK) status = limn_encoder_flush(e, r->err);
+  return status == LIMN_OK ? append_merged(r, v) : status;
+}
+
+static bool is_last_pattern(const run *r, size_t k) {
+  const limn_step *step = &r->p->cuts[k];
+  return k + 1 == r->p->n_cuts && step->kind == LIMN_STEP_PATTERN && r->p->is_byte_level &&
+         step->pattern == r->e->t->pattern;
+}
+
+/* The steps from the k-th on, and at last merging. */
+static limn_status cut_piece(run *r, size_t k, limn_view v) {
+  if (v.n == 0) return LIMN_OK;
+  if (k == r->p->n_cuts) {
+    if (r->p->is_byte_level) return merge_bytes(r, v, true);
+    return limn_sentencepiece_encode(&r->p->sp, &r->row, v, r->out, r->err);
+  }
+  if (is_last_pattern(r, k)) return merge_bytes(r, v, false);
+  const limn_step *step = &r->p->cuts[k];
+  joiner j = {.r = r, .k = k, .v = v, .behavior = step->behavior};
+  switch (step->kind) {
+  case LIMN_STEP_PATTERN:
+    return cut_by_pattern(r, k, step->pattern, v);
+  case LIMN_STEP_REGEX:
+    return cut_by_regex(r, &j, step);
+  case LIMN_STEP_NUMBERS:
+  case LIMN_STEP_PUNCTUATION:
+    return cut_by_class(&j, step);
+  default:
+    break;
+  }
+  limn_status status = change(r, &r->searches[k], step, &v, &r->pieces[k]);
+  return status == LIMN_OK ? cut_piece(r, k + 1, v) : status;
+}
+
+/* ---- added tokens -------------------------------------------------------------------------------
+ */
+
+static limn_status refuse(const run *r, const limn_added *token, size_t origin) {
+  return limn_error_set(r->err, LIMN_ERROR_ARGUMENT, origin,
+                        "special token \"%.*s\" at byte %zu of the text, where none is allowed",
+                        token->n > 200 ? 200 : (int)token->n, token->text, origin);
+}
+
+/* Where the i-th byte of a part was, the end of the part included. */
+static size_t origin_of(limn_view v, size_t i) {
+  if (i < v.n) return limn_view_origin(v, i);
+  return v.map && v.n > 0 ? v.map[v.n - 1] + 1 : v.base + v.n;
+}
+
+/* Calls `rest` for what lies between the tokens of a set, and appends these. */
+static limn_status take_added(run *r, const limn_added_set *set, limn_view v,
+                              limn_status (*rest)(run *, limn_view)) {
+  limn_added_search search = {0};
+  size_t done = 0, start, end;
+  limn_status status = LIMN_OK;
+  while (status == LIMN_OK) {
+    const limn_added *token =
+        limn_added_search_next(set, &search, r->special, v.text, v.n, &start, &end);
+    if (!token) break;
+    if (token->is_special && r->special == LIMN_SPECIAL_REFUSE)
+      return refuse(r, token, origin_of(v, start));
+    if (start > done) status = rest(r, limn_view_part(v, done, start));
+    if (status == LIMN_OK)
+      status = limn_tokens_push(r->out, token->id, origin_of(v, start), r->err);
+    done = end;
+  }
+  if (status == LIMN_OK && done < v.n) status = rest(r, limn_view_part(v, done, v.n));
+  return status;
+}
+
+static limn_status cut_part(run *r, limn_view v) {
+  return cut_piece(r, 0, v);
+}
+
+static limn_status change_part(run *r, limn_view v) {
+  limn_status status = normalize(r, &v);
+  return status == LIMN_OK ? take_added(r, &r->p->after, v, cut_part) : status;
+}
+
+/* Hands on the ids alone, as far as there is room for them. */
+static limn_status push_ids(limn_encoder *e, const limn_tokens *all, limn_error *err) {
+  limn_status status = LIMN_OK;
+  for (size_t i = 0; status == LIMN_OK && i < all->n && !e->sink.is_full; i++)
+    status = limn_encoder_push(e, all->ids[i], err);
+  if (!e->sink.tokens)
+    e->sink.end = all->offsets[all->n < e->sink.capacity ? all->n : e->sink.capacity];
+  return status;
+}
+
+limn_status limn_pipeline_encode(limn_encoder *e, const char *text, size_t n, limn_special special,
+                                 limn_error *err) {
+  limn_sink sink = e->sink;
+  limn_view v = {(const unsigned char *)text, n, NULL, 0};
+  if (!e->run) e->run = limn_alloc_zeroed(1, sizeof *e->run);
+  run *r = e->run;
+  if (!r) return limn_out_of_memory(err, "an encoder");
+  r->e = e;
+  r->p = e->t->pipeline;
+  r->special = special;
+  r->err = err;
+  bool is_direct = sink.tokens && !sink.no_offsets;
+  r->out = is_direct ? sink.tokens : &r->all;
+  r->all.n = 0;
+  limn_status status = take_added(r, &r->p->before, v, change_part);
+  e->n_ids = 0;
+  e->sink = sink;
+  /* One more push makes room for the end of the last token. */
+  if (status == LIMN_OK) status = limn_tokens_push(r->out, -1, n, err);
+  if (status != LIMN_OK) return status;
+  r->out->n--;
+  return is_direct ? LIMN_OK : push_ids(e, &r->all, err);
+}

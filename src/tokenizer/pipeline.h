@@ -1,0 +1,77 @@
+/*
+ * pipeline.h - inside the library: tokenizers that change texts before they cut them, cut in more
+ * than one way, or whose symbols are characters.
+ */
+#ifndef LIMN_SRC_TOKENIZER_PIPELINE_H
+#define LIMN_SRC_TOKENIZER_PIPELINE_H
+
+#include "tokenizer/added.h"
+#include "tokenizer/normal.h"
+#include "tokenizer/regex.h"
+#include "tokenizer/sentencepiece.h"
+#include "tokenizer/sentencepiece_normal.h"
+#include "tokenizer/tokenizer.h"
+
+/* What becomes of what a step finds, in the words of tokenizer.json. */
+typedef enum limn_behavior {
+  LIMN_ISOLATED = 0,
+  LIMN_REMOVED,
+  LIMN_CONTIGUOUS,
+  LIMN_MERGED_WITH_PREVIOUS,
+  LIMN_MERGED_WITH_NEXT
+} limn_behavior;
+
+typedef enum limn_step_kind {
+  /* steps that change a text */
+  LIMN_STEP_NFC,
+  LIMN_STEP_PREPEND,       /* `text` before a text that is not empty */
+  LIMN_STEP_PREPEND_ONCE,  /* before one that does not begin with it */
+  LIMN_STEP_PREPEND_FIRST, /* the same, at the beginning of everything only */
+  LIMN_STEP_REPLACE,       /* `regex` by `text` */
+  LIMN_STEP_SENTENCEPIECE, /* all that a .model says of it: `sp_normal` */
+  LIMN_STEP_VISIBLE,       /* each byte as GPT-2's visible character */
+  /* steps that cut it */
+  LIMN_STEP_PATTERN, /* by `pattern` */
+  LIMN_STEP_REGEX,
+  LIMN_STEP_NUMBERS,    /* characters of category N */
+  LIMN_STEP_PUNCTUATION /* characters of category P, and ASCII's punctuation */
+} limn_step_kind;
+
+typedef struct limn_step {
+  limn_step_kind kind;
+  limn_behavior behavior;
+  bool invert;
+  limn_pattern pattern;
+  limn_regex *regex;
+  char *text;
+  size_t n_text;
+} limn_step;
+
+#define LIMN_MOST_STEPS 32
+
+typedef struct limn_pipeline {
+  limn_added_set before, after; /* looked for before and after the text is changed */
+  limn_step normal[LIMN_MOST_STEPS], cuts[LIMN_MOST_STEPS];
+  size_t n_normal, n_cuts;
+  bool is_byte_level;
+  limn_sentencepiece sp; /* where it is not */
+  limn_sp_normal sp_normal;
+} limn_pipeline;
+
+limn_pipeline *limn_pipeline_new(void);
+void limn_pipeline_free(limn_pipeline *p);
+
+/* The text as the steps of p->normal leave it, in `out`. MEMORY, RANGE. */
+limn_status limn_pipeline_normalize(const limn_pipeline *p, const char *text, size_t n,
+                                    limn_mapped *out, limn_error *err);
+
+/* Encodes a text into the sink of an encoder. MEMORY, ARGUMENT (a refused special token), RANGE. */
+struct limn_encoder;
+limn_status limn_pipeline_encode(struct limn_encoder *e, const char *text, size_t n,
+                                 limn_special special, limn_error *err);
+
+/* Working space, which an encoder keeps between texts. */
+typedef struct limn_pipeline_run limn_pipeline_run;
+void limn_pipeline_run_free(limn_pipeline_run *run);
+
+#endif
