@@ -80,6 +80,8 @@ static inline __m256 of_half(__m256i a) {
 #define I_SET(x)              _mm256_set1_epi32(x)
 #define I_AND(a, b)           _mm256_and_si256(a, b)
 #define I_AND_OR(a, b, c)     _mm256_or_si256(_mm256_and_si256(a, b), c)
+#define I_ADD(a, b)           _mm256_add_epi32(a, b)
+#define I_MUL_ADD_16(a, b)    _mm256_madd_epi16(a, b)
 #define I_SHL(a, n)           _mm256_slli_epi32(a, n)
 #define I_SHR(a, n)           _mm256_srli_epi32(a, n)
 #define V_OF_I(a)             _mm256_cvtepi32_ps(a)
@@ -97,15 +99,15 @@ const limn_kernels limn_kernels_avx2 = {
     .pack = pack,
     .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},
     .row = {NULL, row_f16, row_bf16, row_q8, row_q4},
-    .product_bf16 = limn_scalar_product_bf16,
-    .product_q8 = limn_scalar_product_q8,
-    .product_q4 = limn_scalar_product_q4,
+    .product_bf16 = widened_bf16,
+    .product_q8 = widened_q8,
+    .product_q4 = widened_q4,
     .round_bf16 = limn_scalar_round_bf16,
     .quantize = limn_scalar_quantize,
     .norm_scale = norm_scale,
     .normalize = normalize,
     .softmax = softmax,
-    .activate = {activate_relu, activate_gelu_tanh, limn_scalar_gelu_erf, activate_quick_gelu,
+    .activate = {activate_relu, activate_gelu_tanh, activate_gelu_erf, activate_quick_gelu,
                  activate_silu},
     .add = add,
     .divide = divide,

@@ -43,6 +43,8 @@ typedef __m512i I;
 #define I_SET(x)              _mm512_set1_epi32(x)
 #define I_AND(a, b)           _mm512_and_si512(a, b)
 #define I_AND_OR(a, b, c)     _mm512_ternarylogic_epi32(a, b, c, 0xea)
+#define I_ADD(a, b)           _mm512_add_epi32(a, b)
+#define I_MUL_ADD_16(a, b)    _mm512_madd_epi16(a, b)
 #define I_SHL(a, n)           _mm512_slli_epi32(a, (unsigned)(n))
 #define I_SHR(a, n)           _mm512_srli_epi32(a, (unsigned)(n))
 #define V_OF_I(a)             _mm512_cvtepi32_ps(a)
@@ -326,15 +328,15 @@ static void quantize(int64_t n, const float *x, limn_quantized out) {
   .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},                           \
   .row = {NULL, row_f16, row_bf16, row_q8, row_q4}, .quantize = quantize,                          \
   .norm_scale = norm_scale, .normalize = normalize, .softmax = softmax,                            \
-  .activate = {activate_relu, activate_gelu_tanh, limn_scalar_gelu_erf, activate_quick_gelu,       \
+  .activate = {activate_relu, activate_gelu_tanh, activate_gelu_erf, activate_quick_gelu,          \
                activate_silu},                                                                     \
   .add = add, .divide = divide, .transpose = transpose, .spin_size = SPIN_VECTORS * LANES,         \
   .spin = spin, .read = read_all
 
 const limn_kernels limn_kernels_avx512 = {.name = "avx512",
-                                          .product_bf16 = limn_scalar_product_bf16,
-                                          .product_q8 = limn_scalar_product_q8,
-                                          .product_q4 = limn_scalar_product_q4,
+                                          .product_bf16 = widened_bf16,
+                                          .product_q8 = widened_q8,
+                                          .product_q4 = widened_q4,
                                           .round_bf16 = limn_scalar_round_bf16,
                                           COMMON};
 const limn_kernels limn_kernels_avx512_vnni = {.name = "avx512_vnni",

@@ -14,6 +14,7 @@
  *   V_LDEXP (x * 2^n for whole n from -151 to 129)   V_TOTAL V_MOST (over lanes)
  *   D_SET D_LOW D_HIGH (halves of a V) D_ADD D_SUB D_FMA D_TOTAL
  *   type I (LANES int32): I_LOAD I_SET I_AND I_AND_OR (a & b | c) I_SHL I_SHR (zeros come in)
+ *   I_ADD I_MUL_ADD_16 (products of signed 16-bit halves, summed by pairs)
  *   V_OF_I (converts) V_AS_V (the same bits)   V_LOAD_F16 V_LOAD_BF16 (16-bit floats, widened)
  *   V_OF_HALF (a whole number from 0 to 15, in the low 4 bits, as a float less 8)
  */
@@ -337,6 +338,81 @@ _Static_assert(LIMN_QUANT == LIMN_CHAIN, "what shares a scale is one chain");
 QUANTIZED(q8, LIMN_BLOCK_Q8)
 QUANTIZED(q4, LIMN_BLOCK_Q4)
 
+/* ---- products that round ----------------------------------------------------------------------
+ *
+ * For processors without dot products of 16-bit floats and bytes: the floats are widened, the bytes
+ * multiplied as 16-bit whole numbers, two at a time. A table with better instructions has its own.
+ */
+
+/* One row, VECTORS vectors of sums in `s`. */
+INLINE void widened_row_bf16(int64_t k, const uint16_t *a, const uint32_t *w, V *s) {
+  for (int64_t i = 0; i < k; i += 2, w += LIMN_PANEL) {
+    V x = V_SET(limn_kernel_of_bf16(a[i])), y = V_SET(limn_kernel_of_bf16(a[i + 1]));
+    EACH_VECTOR {
+      I pair = I_LOAD(w + v * LANES);
+      s[v] = V_FMA(y, second_bf16(pair), V_FMA(x, first_bf16(pair), s[v]));
+    }
+  }
+}
+
+/* Two bytes of a row's four as 16-bit numbers, for even and for odd inputs. */
+static inline int32_t two_of(const int8_t *q) {
+  return (int32_t)((uint32_t)(uint16_t)q[0] | (uint32_t)(uint16_t)q[2] << 16);
+}
+
+INLINE void widened_row_bytes(bool is_q4, int64_t k, const int8_t *q, const float *scale,
+                              const int32_t *total, const unsigned char *block, V *s) {
+  for (int64_t b = 0; b * LIMN_QUANT < k; b++, q += LIMN_QUANT) {
+    I dot[VECTORS];
+    EACH_VECTOR dot[v] = I_SET((is_q4 ? -8 : -128) * total[b]);
+    for (int quad = 0; quad < LIMN_QUANT / 4; quad++) {
+      I even = I_SET(two_of(q + 4 * quad)), odd = I_SET(two_of(q + 4 * quad + 1));
+      EACH_VECTOR {
+        I w = lanes_q8(block, is_q4 ? quad % 4 : quad, v);
+        if (is_q4) w = I_AND(I_SHR(w, quad / 4 * 4), I_SET(0x0f0f0f0f));
+        I low = I_AND(w, I_SET(0x00ff00ff)), high = I_AND(I_SHR(w, 8), I_SET(0x00ff00ff));
+        dot[v] = I_ADD(dot[v], I_ADD(I_MUL_ADD_16(low, even), I_MUL_ADD_16(high, odd)));
+      }
+    }
+    EACH_VECTOR {
+      V both = V_MUL(V_LOAD_BF16(block + v * LANES * 2), V_SET(scale[b]));
+      s[v] = V_FMA(V_OF_I(dot[v]), both, s[v]);
+    }
+    block += is_q4 ? LIMN_BLOCK_Q4 : LIMN_BLOCK_Q8;
+  }
+}
+
+/* Each row beside the output, which may be narrower than a panel. */
+#define WIDENED_ROWS(compute)                                                                      \
+  for (int64_t r = 0; r < n; r++, c += c_step) {                                                   \
+    _Alignas(64) float beside[LIMN_PANEL] = {0};                                                   \
+    V s[VECTORS];                                                                                  \
+    memcpy(beside, c, (size_t)width * sizeof *c);                                                  \
+    EACH_VECTOR s[v] = V_LOAD(beside + v * LANES);                                                 \
+    compute;                                                                                       \
+    EACH_VECTOR V_STORE(beside + v * LANES, s[v]);                                                 \
+    memcpy(c, beside, (size_t)width * sizeof *c);                                                  \
+  }
+
+static void widened_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
+                         float *c, int64_t c_step, int64_t width) {
+  WIDENED_ROWS(widened_row_bf16(k, a + r * a_step, panel, s))
+}
+
+static void widened_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
+                       float *c, int64_t c_step, int64_t width) {
+  const int64_t step = a_step / LIMN_QUANT;
+  WIDENED_ROWS(widened_row_bytes(false, k, a.q + r * a_step, a.scale + r * step, a.total + r * step,
+                                 panel, s))
+}
+
+static void widened_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
+                       float *c, int64_t c_step, int64_t width) {
+  const int64_t step = a_step / LIMN_QUANT;
+  WIDENED_ROWS(widened_row_bytes(true, k, a.q + r * a_step, a.scale + r * step, a.total + r * step,
+                                 panel, s))
+}
+
 /* ---- functions --------------------------------------------------------------------------------
  */
 
@@ -380,6 +456,28 @@ INLINE V silu(V x) {
   return gate(x, V_SUB(V_SET(0), x));
 }
 
+/*
+ * 0.5 x erfc(-x / sqrt 2) = max(x, 0) - 0.5 |x| erfc(|x| / sqrt 2). With z = |x| / sqrt 2 and t = 1
+ * / (1 + 0.3 z), erfc(z) = e^-(z^2) t p(t), where p is fitted to a relative error of 2e-8 (the form
+ * is Hastings's, 1955). What x^2 / 2 loses when it is rounded is put back as a factor, so that
+ * small results stay right too.
+ */
+INLINE V gelu_erf(V x) {
+  static const float p[] = {-0x1.0953b2p-3f, 0x1.f16284p-2f,  -0x1.0679cp-1f,
+                            0x1.18abb8p-1f,  -0x1.85272ep-4f, 0x1.b88502p-3f,
+                            0x1.2fb238p-3f,  0x1.5da432p-3f,  0x1.5a7ef2p-3f};
+  V size = V_MIN(V_SET(20), V_MAX(V_SUB(V_SET(0), x), x)); /* beyond, the tail is 0 */
+  V half = V_MUL(size, V_SET(0.5f)), square = V_MUL(size, half);
+  V lost = V_FMA(size, half, V_SUB(V_SET(0), square));
+  V t = V_DIV(V_SET(1), V_FMA(size, V_SET(0.21213203f), V_SET(1))), sum = V_SET(p[0]);
+#pragma GCC unroll 8
+  for (int i = 1; i < 9; i++)
+    sum = V_FMA(sum, t, V_SET(p[i]));
+  V e = exponential(V_SUB(V_SET(0), square));
+  V tail = V_MUL(V_MUL(sum, t), V_FMA(e, V_SUB(V_SET(0), lost), e)); /* erfc(z) */
+  return V_SUB(relu(x), V_MUL(half, tail));
+}
+
 #define ACTIVATION(name)                                                                           \
   static void activate_##name(int64_t n, int64_t width, const float *x, int64_t x_step, float *y,  \
                               int64_t y_step) {                                                    \
@@ -389,6 +487,7 @@ INLINE V silu(V x) {
   }
 ACTIVATION(relu)
 ACTIVATION(gelu_tanh)
+ACTIVATION(gelu_erf)
 ACTIVATION(quick_gelu)
 ACTIVATION(silu)
 

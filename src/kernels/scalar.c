@@ -117,8 +117,8 @@ void limn_scalar_round_bf16(int64_t n, const float *x, uint16_t *out) {
     out[i] = limn_kernel_to_bf16(x[i]);
 }
 
-void limn_scalar_product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step,
-                              const void *panel, float *c, int64_t c_step, int64_t width) {
+static void product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
+                         float *c, int64_t c_step, int64_t width) {
   for (int64_t r = 0; r < n; r++)
     for (int64_t j = 0; j < width; j++) {
       float *to = c + r * c_step + j;
@@ -148,8 +148,8 @@ void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out) {
 }
 
 #define PRODUCT(format, block_size)                                                                \
-  void limn_scalar_product_##format(int64_t n, int64_t k, limn_quantized a, int64_t a_step,        \
-                                    const void *panel, float *c, int64_t c_step, int64_t width) {  \
+  static void product_##format(int64_t n, int64_t k, limn_quantized a, int64_t a_step,             \
+                               const void *panel, float *c, int64_t c_step, int64_t width) {       \
     for (int64_t r = 0; r < n; r++)                                                                \
       for (int64_t b = 0; b * LIMN_QUANT < k; b++)                                                 \
         for (int64_t j = 0; j < width; j++) {                                                      \
@@ -222,20 +222,21 @@ static double silu(double x) {
   return x / (1 + exp(-x));
 }
 
-#define ACTIVATION(function, name)                                                                 \
-  void function(int64_t n, int64_t width, const float *x, int64_t x_step, float *y,                \
-                int64_t y_step) {                                                                  \
+#define ACTIVATION(name)                                                                           \
+  static void activate_##name(int64_t n, int64_t width, const float *x, int64_t x_step, float *y,  \
+                              int64_t y_step) {                                                    \
     for (int64_t r = 0; r < n; r++)                                                                \
       for (int64_t i = 0; i < width; i++)                                                          \
         y[r * y_step + i] = (float)name((double)x[r * x_step + i]);                                \
   }
-static ACTIVATION(activate_relu, relu) static ACTIVATION(activate_gelu_tanh, gelu_tanh)
-    ACTIVATION(limn_scalar_gelu_erf,
-               gelu_erf) static ACTIVATION(activate_quick_gelu,
-                                           quick_gelu) static ACTIVATION(activate_silu, silu)
+ACTIVATION(relu)
+ACTIVATION(gelu_tanh)
+ACTIVATION(gelu_erf)
+ACTIVATION(quick_gelu)
+ACTIVATION(silu)
 
-        static void add(int64_t n, int64_t width, float *to, int64_t to_step, const float *from,
-                        int64_t from_step) {
+static void add(int64_t n, int64_t width, float *to, int64_t to_step, const float *from,
+                int64_t from_step) {
   for (int64_t r = 0; r < n; r++)
     for (int64_t i = 0; i < width; i++)
       to[r * to_step + i] += from[r * from_step + i];
@@ -277,15 +278,15 @@ const limn_kernels limn_kernels_scalar = {
     .pack = pack,
     .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},
     .row = {row_f32, row_f16, row_bf16, row_q8, row_q4},
-    .product_bf16 = limn_scalar_product_bf16,
-    .product_q8 = limn_scalar_product_q8,
-    .product_q4 = limn_scalar_product_q4,
+    .product_bf16 = product_bf16,
+    .product_q8 = product_q8,
+    .product_q4 = product_q4,
     .round_bf16 = limn_scalar_round_bf16,
     .quantize = limn_scalar_quantize,
     .norm_scale = norm_scale,
     .normalize = normalize,
     .softmax = softmax,
-    .activate = {activate_relu, activate_gelu_tanh, limn_scalar_gelu_erf, activate_quick_gelu,
+    .activate = {activate_relu, activate_gelu_tanh, activate_gelu_erf, activate_quick_gelu,
                  activate_silu},
     .add = add,
     .divide = divide,

@@ -32,16 +32,8 @@ static inline uint16_t limn_kernel_to_bf16(float x) {
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
-void limn_scalar_product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step,
-                              const void *panel, float *c, int64_t c_step, int64_t width);
-void limn_scalar_product_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step,
-                            const void *panel, float *c, int64_t c_step, int64_t width);
-void limn_scalar_product_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step,
-                            const void *panel, float *c, int64_t c_step, int64_t width);
 void limn_scalar_round_bf16(int64_t n, const float *x, uint16_t *out);
 void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out);
-void limn_scalar_gelu_erf(int64_t n, int64_t width, const float *x, int64_t x_step, float *y,
-                          int64_t y_step);
 void limn_scalar_transpose(int64_t n, int64_t k, const float *x, int64_t x_step, float *out,
                            int64_t first);
 

@@ -443,6 +443,7 @@ static void check_activation(const limn_kernels *t, int which) {
     double exact = exact_activation(which, (double)x[i]), u = 0;
     if (which == LIMN_ACTIVATION_GELU_TANH)
       u = 1.6 * (fabs((double)x[i]) + 0.05 * fabs(pow(x[i], 3)));
+    if (which == LIMN_ACTIVATION_GELU_ERF && x[i] < 0) u = 1 + fabs((double)x[i]);
     if (which == LIMN_ACTIVATION_QUICK_GELU || which == LIMN_ACTIVATION_SILU)
       u = 1.8 * fabs((double)x[i]);
     double bound = U * (6 + 4 * fmin(u, 105)) * fabs(exact) + 1e-35;
