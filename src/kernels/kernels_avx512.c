@@ -153,30 +153,32 @@ BF16 INLINE void tile_bf16(int rows, int64_t k, const uint16_t *a, int64_t a_ste
  * Four bytes at once: weights without sign, activations with. The weights have 128 (or 8) too much,
  * so the sum of activations times that is taken off first.
  */
-VNNI INLINE void tile_bytes(int rows, bool is_q4, int64_t k, const int8_t *q, const float *scale,
-                            const int32_t *total, int64_t a_step, const unsigned char *block,
-                            int half, float *c, int64_t c_step) {
+VNNI INLINE void tile_bytes(int rows, int vectors, bool is_q4, int64_t k, const int8_t *q,
+                            const float *scale, const int32_t *total, int64_t a_step,
+                            const unsigned char *block, int64_t first, float *c, int64_t c_step) {
   const int64_t block_step = a_step / LIMN_QUANT;
-  V s[LIMN_TILE][2];
+  V s[LIMN_TILE][4];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; v++)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++)
       s[r][v] = V_LOAD(c + r * c_step + v * LANES);
   for (int64_t b = 0; b * LIMN_QUANT < k; b++) {
-    I dot[LIMN_TILE][2];
+    const unsigned char *numbers = block + 2 * LIMN_PANEL + first * 4;
+    I dot[LIMN_TILE][4];
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-      dot[r][0] = dot[r][1] = I_SET((is_q4 ? -8 : -128) * total[r * block_step + b]);
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; v++)
+        dot[r][v] = I_SET((is_q4 ? -8 : -128) * total[r * block_step + b]);
 #pragma GCC unroll 8
     for (int quad = 0; quad < 8; quad++) {
-      I w[2];
-#pragma GCC unroll 2
-      for (int v = 0; v < 2; v++) {
-        if (rows == 1 && half == 0 && (!is_q4 || quad < 4))
-          ask_ahead(block + 2 * LIMN_PANEL + (quad * LIMN_PANEL + v * 32) * 4);
-        w[v] = I_LOAD(block + 2 * LIMN_PANEL + (is_q4 ? quad % 4 : quad) * LIMN_PANEL * 4 +
-                      half * 128 + v * 64);
+      const unsigned char *here = numbers + (is_q4 ? quad % 4 : quad) * LIMN_PANEL * 4;
+      I w[4];
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; v++) {
+        if (rows == 1 && (!is_q4 || quad < 4)) ask_ahead(here + v * 64);
+        w[v] = I_LOAD(here + v * 64);
         if (is_q4) w[v] = I_AND(I_SHR(w[v], quad / 4 * 4), I_SET(0x0f0f0f0f));
       }
 #pragma GCC unroll 8
@@ -184,24 +186,27 @@ VNNI INLINE void tile_bytes(int rows, bool is_q4, int64_t k, const int8_t *q, co
         int four;
         memcpy(&four, q + r * a_step + b * LIMN_QUANT + quad * 4, sizeof four);
         I x = I_SET(four);
-#pragma GCC unroll 2
-        for (int v = 0; v < 2; v++)
+#pragma GCC unroll 4
+        for (int v = 0; v < vectors; v++)
           dot[r][v] = _mm512_dpbusd_epi32(dot[r][v], w[v], x);
       }
     }
-    V weight_scale[2] = {V_LOAD_BF16(block + half * 64), V_LOAD_BF16(block + half * 64 + 32)};
+    V weight_scale[4];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++)
+      weight_scale[v] = V_LOAD_BF16(block + (first + v * LANES) * 2);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-      for (int v = 0; v < 2; v++)
+#pragma GCC unroll 4
+      for (int v = 0; v < vectors; v++)
         s[r][v] = V_FMA(V_OF_I(dot[r][v]), V_MUL(weight_scale[v], V_SET(scale[r * block_step + b])),
                         s[r][v]);
     block += is_q4 ? LIMN_BLOCK_Q4 : LIMN_BLOCK_Q8;
   }
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
-#pragma GCC unroll 2
-    for (int v = 0; v < 2; v++)
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++)
       V_STORE(c + r * c_step + v * LANES, s[r][v]);
 }
 
@@ -214,27 +219,19 @@ BF16 static void rows_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_st
   if (n > 0) tile_bf16(1, k, a, a_step, panel, c, c_step);
 }
 
+/* Many rows in tiles of half a panel's columns, so that sums of both kinds fit the registers; what
+   is left of them one by one, with all columns. */
 VNNI INLINE void rows_bytes(bool is_q4, int64_t n, int64_t k, limn_quantized a, int64_t a_step,
                             const void *panel, float *c, int64_t c_step) {
-  for (int half = 0; half < 2; half++) {
-    for (int64_t r = 0; r < n;) {
-      int64_t at = r * a_step, block_at = at / LIMN_QUANT;
-      const int8_t *q = a.q + at;
-      const float *scale = a.scale + block_at;
-      const int32_t *total = a.total + block_at;
-      float *to = c + r * c_step + half * 32;
-      if (n - r >= LIMN_TILE) {
-        tile_bytes(LIMN_TILE, is_q4, k, q, scale, total, a_step, panel, half, to, c_step);
-        r += LIMN_TILE;
-      } else if (n - r >= 2) {
-        tile_bytes(2, is_q4, k, q, scale, total, a_step, panel, half, to, c_step);
-        r += 2;
-      } else {
-        tile_bytes(1, is_q4, k, q, scale, total, a_step, panel, half, to, c_step);
-        r += 1;
-      }
-    }
-  }
+  const int64_t block_step = a_step / LIMN_QUANT;
+  int64_t whole = n - n % LIMN_TILE;
+  for (int64_t first = 0; first < LIMN_PANEL; first += 2 * LANES)
+    for (int64_t r = 0; r < whole; r += LIMN_TILE)
+      tile_bytes(LIMN_TILE, 2, is_q4, k, a.q + r * a_step, a.scale + r * block_step,
+                 a.total + r * block_step, a_step, panel, first, c + r * c_step + first, c_step);
+  for (int64_t r = whole; r < n; r++)
+    tile_bytes(1, 4, is_q4, k, a.q + r * a_step, a.scale + r * block_step, a.total + r * block_step,
+               a_step, panel, 0, c + r * c_step, c_step);
 }
 
 VNNI static void rows_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
