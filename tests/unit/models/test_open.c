@@ -4,6 +4,7 @@
  */
 #include "reference.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 #define CONFIG                                                                                     \
@@ -143,6 +144,80 @@ static void a_head_beside_a_tie(void **state) {
   }
 }
 
+/* ---- activations: the function that the configuration names is the one that runs ---------------
+ */
+
+static double relu(double x) {
+  return x > 0 ? x : 0;
+}
+static double gelu(double x) {
+  return 0.5 * x * (1 + erf(x * sqrt(0.5)));
+}
+static double gelu_tanh(double x) {
+  return 0.5 * x * (1 + tanh(sqrt(2 / acos(-1)) * (x + 0.044715 * x * x * x)));
+}
+static double silu(double x) {
+  return x / (1 + exp(-x));
+}
+static double quick_gelu(double x) {
+  return x / (1 + exp(-1.702 * x));
+}
+
+/* The little model, whose MLP computes act(c_fc.bias): all other numbers are 0. */
+static void write_biased_model(const char *folder, const float bias[16]) {
+  char path[300];
+  float zeros[80] = {0};
+  limn_error err;
+  limn_safetensors_writer *w;
+  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  CHECK_OK(limn_safetensors_writer_open(path, 0, &w, &err), err);
+  for (int i = 0; i < N_PARTS; i++) {
+    bool is_bias = strcmp(parts[i].name, "h.0.mlp.c_fc.bias") == 0;
+    limn_stored tensor = {
+        is_bias ? bias : zeros, LIMN_F32, parts[i].d1 ? 2 : 1, {parts[i].d0, parts[i].d1}};
+    CHECK_OK(limn_safetensors_writer_add(w, parts[i].name, &tensor, &err), err);
+  }
+  CHECK_OK(limn_safetensors_writer_commit(w, &err), err);
+}
+
+static limn_status copy(void *user, const limn_observation *seen, limn_error *err) {
+  (void)err;
+  limn_tensor_gather(&seen->value, user);
+  return LIMN_OK;
+}
+
+static void activations(void **state) {
+  const char *folder = *state;
+  static const struct {
+    const char *name;
+    double (*function)(double);
+  } cases[] = {{"relu", relu},           {"gelu", gelu},
+               {"gelu_new", gelu_tanh},  {"gelu_pytorch_tanh", gelu_tanh},
+               {"gelu_fast", gelu_tanh}, {"silu", silu},
+               {"swish", silu},          {"quick_gelu", quick_gelu}};
+  float bias[16], found[16], wanted[16];
+  for (int i = 0; i < 16; i++)
+    bias[i] = 0.5f * (float)i - 4.0f;
+  write_biased_model(folder, bias);
+  for (size_t c = 0; c < sizeof cases / sizeof *cases; c++) {
+    char config[300];
+    limn_error err;
+    limn_model *model;
+    limn_session *s;
+    snprintf(config, sizeof config, "{" CONFIG ",\"activation_function\":\"%s\"}", cases[c].name);
+    write_config(folder, config);
+    CHECK_OK(limn_model_open(folder, NULL, &model, &err), err);
+    CHECK_OK(limn_session_new(model, NULL, &s, &err), err);
+    CHECK_OK(limn_session_observe(s, "post0", LIMN_OBSERVE_READ, copy, found, NULL, &err), err);
+    CHECK_OK(limn_session_evaluate(s, (int32_t[]){1}, 1, &err), err);
+    for (int i = 0; i < 16; i++)
+      wanted[i] = (float)cases[c].function((double)bias[i]);
+    check_close(cases[c].name, found, wanted, 16, 5e-7);
+    limn_session_free(s);
+    limn_model_close(model);
+  }
+}
+
 static void bad_configs(void **state) {
   const char *folder = *state;
   static const struct {
@@ -263,6 +338,7 @@ int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(good_models, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(a_head_beside_a_tie, new_folder, old_folder),
+      cmocka_unit_test_setup_teardown(activations, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(bad_configs, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(bad_tensors, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(a_layer_too_many, new_folder, old_folder),
