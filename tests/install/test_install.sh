@@ -81,10 +81,14 @@ END
     echo "ok: C++"
   fi
 
-  # The C that README.md shows, and the line that builds it.
+  # The C that README.md shows, and the lines that build and run it, in a home of its own.
   awk '/^```c$/ { on = 1; next } /^```/ { on = 0 } on' "$LIMN_SOURCE_DIR/README.md" >"$folder/look.c"
+  awk '/^make install/ { on = 1; next } /^```/ { on = 0 } on' "$LIMN_SOURCE_DIR/README.md" \
+    >"$folder/look.sh"
+  mkdir "$folder/home" && ln -s "$prefix" "$folder/home/.local"
+  (cd "$folder" && unset PKG_CONFIG_PATH LD_LIBRARY_PATH && HOME=$folder/home sh -e ./look.sh) \
+    >"$folder/look.out" || fail "the example of README.md failed"
   cc -std=c11 $strict "$folder/look.c" $(pkg-config --cflags --libs limn) -o "$folder/look"
-  "$folder/look" "$model" >"$folder/look.out" || fail "the example of README.md failed"
   grep -q '^blocks.5.attn.hook_pattern: head 0 gives the first token 0\.' "$folder/look.out" &&
     grep -q '^next comes token 640$' "$folder/look.out" ||
     fail "the example of README.md printed $(cat "$folder/look.out")"
