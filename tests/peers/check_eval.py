@@ -17,8 +17,9 @@ import transformers
 from transformers import AutoTokenizer, GPT2LMHeadModel
 
 # A log-probability is a difference of numbers of the size of 20 in float32: 20 * 2^-24 = 1e-6, with
-# six layers of rounding before it; relative to the largest of the text, of the size of 15.
-TOLERANCE = 2e-6
+# six layers of rounding before it; relative to the largest of the text, of the size of 30. The worst
+# of 9000 depends on the text; PyTorch's own float32 is at 1.5e-6.
+TOLERANCE = 4e-6
 
 
 def own_text():
