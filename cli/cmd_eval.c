@@ -194,8 +194,10 @@ static void print_summary(const evaluation *e) {
   double loss = mean_loss(e);
   int64_t bytes = scored_bytes(e);
   put("tokens", cli_group_digits(text, (int64_t)e->n - 1, ' '), "scored, all but the first");
-  snprintf(meaning, sizeof meaning, "of %zu tokens, %zu apart%s", e->window, e->stride,
-           e->stride == e->window ? ", each from an empty context" : "");
+  if (e->stride == e->window)
+    snprintf(meaning, sizeof meaning, "of %zu tokens, each from an empty context", e->window);
+  else
+    snprintf(meaning, sizeof meaning, "of %zu tokens, %zu apart", e->window, e->stride);
   put("windows", cli_group_digits(text, (int64_t)e->n_windows, ' '), meaning);
   snprintf(text, sizeof text, "%.4f", loss);
   put("loss", text, "nats per token");

@@ -136,12 +136,16 @@ static void print_heading(const heads *h, size_t n_ids) {
 
 static void print_heads(heads *h) {
   const limn_head_scores *s = h->scores;
+  char text[160];
   for (int k = 0; k < N_SCORES; k++)
     print_summary(h, k);
   fputc('\n', stdout);
   print_table(h);
-  printf("\n  loss %.2f nats per token the first time, %.2f the second%s\n", s->loss_first,
-         s->loss_second, s->loss_second < s->loss_first - 1 ? ": it repeats what it has read" : "");
+  snprintf(text, sizeof text, "loss %.2f nats per token the first time, %.2f the second%s",
+           s->loss_first, s->loss_second,
+           s->loss_second < s->loss_first - 1 ? ": it repeats what it has read" : "");
+  fputc('\n', stdout);
+  cli_print_wrapped(stdout, text, 2, 0, cli_width());
   printf("  %sfor the pattern of one text: limn explain TEXT --layer N --head N%s\n",
          cli_sgr(CLI_DIM), cli_sgr(CLI_PLAIN));
 }

@@ -56,9 +56,11 @@ static void print_points(const limn_model *model) {
     part = here;
     print_point(point, width);
   }
-  printf(
-      "\nA glob (*, ?) matches points on request only where it spells out the last part of their\n"
-      "name. limn hooks 'blocks.0.*' lists hooks with their sizes.\n");
+  fputc('\n', stdout);
+  cli_print_wrapped(stdout,
+                    "A glob (*, ?) matches points on request only where it spells out the last "
+                    "part of their name. limn hooks 'blocks.0.*' lists hooks with their sizes.",
+                    0, 0, width);
 }
 
 static void write_words(limn_json *j, const char *text, const char *separators) {
@@ -116,11 +118,13 @@ static void print_hooks(const limn_model *model, const limn_hook *hooks, size_t 
   for (size_t i = 0; i < n; i++) {
     sized_shape(model, hooks[i], shape, sizeof shape);
     printf("%s%-36s%s  ", cli_sgr(CLI_ACCENT), limn_hook_name(hooks[i], name), cli_sgr(CLI_PLAIN));
-    if (cli_width() >= 120)
-      printf("%-20s  %s%s%s", shape, cli_sgr(CLI_DIM), hooks[i].point->meaning, cli_sgr(CLI_PLAIN));
-    else
-      fputs(shape, stdout);
-    fputc('\n', stdout);
+    if (cli_width() < 120) {
+      puts(shape);
+      continue;
+    }
+    printf("%-20s  %s", shape, cli_sgr(CLI_DIM));
+    cli_print_wrapped(stdout, hooks[i].point->meaning, 60, 60, cli_width());
+    fputs(cli_sgr(CLI_PLAIN), stdout);
   }
 }
 
