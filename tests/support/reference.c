@@ -29,3 +29,15 @@ void reference_close(reference *r) {
   limn_model_close(r->model);
   limn_safetensors_close(r->tensors);
 }
+
+int reference_set_up(void **state) {
+  static reference r;
+  reference_open(&r, "f32", NULL);
+  *state = &r;
+  return 0;
+}
+
+int reference_tear_down(void **state) {
+  reference_close(*state);
+  return 0;
+}

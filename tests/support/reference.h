@@ -19,4 +19,8 @@ typedef struct reference {
 void reference_open(reference *r, const char *name, limn_pool *pool);
 void reference_close(reference *r);
 
+/* The same with "f32" as a group's set-up and tear-down: *state is the reference. */
+int reference_set_up(void **state);
+int reference_tear_down(void **state);
+
 #endif

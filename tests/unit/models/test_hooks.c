@@ -158,18 +158,6 @@ static void matching_may_run_out_of_memory(void **state) {
   limn_allocator_set(NULL);
 }
 
-static int open_f32(void **state) {
-  static reference r;
-  reference_open(&r, "f32", NULL);
-  *state = &r;
-  return 0;
-}
-
-static int close_f32(void **state) {
-  reference_close(*state);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {cmocka_unit_test(finds_names_and_aliases),
                                      cmocka_unit_test(every_name_finds_itself),
@@ -177,5 +165,5 @@ int main(void) {
                                      cmocka_unit_test(wrong_names),
                                      cmocka_unit_test(shapes),
                                      cmocka_unit_test(matching_may_run_out_of_memory)};
-  return cmocka_run_group_tests(tests, open_f32, close_f32);
+  return cmocka_run_group_tests(tests, reference_set_up, reference_tear_down);
 }
