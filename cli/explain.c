@@ -186,34 +186,6 @@ static limn_status check_place(const explanation *e, const char *option, int cou
                         count, count - 1);
 }
 
-/* A token by its text, or by its id as #464. */
-static limn_status find_target(explanation *e, limn_error *err) {
-  const char *target = cli_value(e->c, "target");
-  int64_t id = -1;
-  e->target = -1;
-  if (!target) return LIMN_OK;
-  size_t n = strlen(target);
-  if (target[0] == '#' && limn_parse_int(target + 1, n - 1, &id)) {
-    if (id >= 0 && id < e->config->vocab_size) {
-      e->target = (int32_t)id;
-      return LIMN_OK;
-    }
-    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
-                          "option --target has \"%s\", the vocabulary has #0 to #%d", target,
-                          e->config->vocab_size - 1);
-  }
-  if (e->m->tokenizer) e->target = limn_tokenizer_id(e->m->tokenizer, target, n);
-  if (e->target >= 0 && e->target < e->config->vocab_size) return LIMN_OK;
-  char spaced[256];
-  snprintf(spaced, sizeof spaced, " %.250s", target);
-  bool has_spaced =
-      e->m->tokenizer && n < 250 && limn_tokenizer_id(e->m->tokenizer, spaced, n + 1) >= 0;
-  return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
-                        "no token is \"%s\", expected %s%s%s", target,
-                        has_spaced ? "\"" : "a token's text", has_spaced ? spaced : "",
-                        has_spaced ? "\" or an id as #464" : " or an id as #464");
-}
-
 static limn_status open_watchers(explanation *e, limn_error *err) {
   limn_session_options options = {.n_ctx = e->n, .all_logits = true};
   limn_status status = cli_open_session(e->c, e->m, options, &e->s, err);
@@ -228,7 +200,7 @@ limn_status explain_open(explanation *e, const cli *c, const cli_model *m, limn_
   *e = (explanation){.c = c, .m = m, .config = limn_model_config(m->model), .next_id = -1};
   limn_status status = check_place(e, "layer", e->config->n_layer, err);
   if (status == LIMN_OK) status = check_place(e, "head", e->config->n_head, err);
-  if (status == LIMN_OK) status = find_target(e, err);
+  if (status == LIMN_OK) status = cli_find_token(c, m, "target", &e->target, err);
   if (status == LIMN_OK) status = cli_read_tokens(c, m, &e->ids, &n, err);
   if (status == LIMN_OK && n > INT32_MAX)
     status = limn_error_set(err, LIMN_ERROR_CONTEXT, LIMN_NO_OFFSET,

@@ -94,6 +94,34 @@ limn_status cli_read_tokens(const cli *c, const cli_model *m, int32_t **ids, siz
                         "the model in \"%s\" has no tokenizer, expected --ids", m->folder);
 }
 
+limn_status cli_find_token(const cli *c, const cli_model *m, const char *option, int32_t *out,
+                           limn_error *err) {
+  const char *text = cli_value(c, option);
+  int vocab_size = limn_model_config(m->model)->vocab_size;
+  int64_t id = -1;
+  *out = -1;
+  if (!text) return LIMN_OK;
+  size_t n = strlen(text);
+  if (text[0] == '#' && limn_parse_int(text + 1, n - 1, &id)) {
+    if (id >= 0 && id < vocab_size) {
+      *out = (int32_t)id;
+      return LIMN_OK;
+    }
+    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                          "option --%s has \"%s\", the vocabulary has #0 to #%d", option, text,
+                          vocab_size - 1);
+  }
+  if (m->tokenizer) *out = limn_tokenizer_id(m->tokenizer, text, n);
+  if (*out >= 0 && *out < vocab_size) return LIMN_OK;
+  char spaced[256];
+  snprintf(spaced, sizeof spaced, " %.250s", text);
+  bool has_spaced = m->tokenizer && n < 250 && limn_tokenizer_id(m->tokenizer, spaced, n + 1) >= 0;
+  return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
+                        "no token is \"%s\", expected %s%s%s", text,
+                        has_spaced ? "\"" : "a token's text", has_spaced ? spaced : "",
+                        has_spaced ? "\" or an id as #464" : " or an id as #464");
+}
+
 int cli_print_token(FILE *to, const cli_model *m, int32_t id, int min_width, int max_width) {
   size_t n = 0;
   const char *bytes = m->tokenizer ? limn_tokenizer_bytes(m->tokenizer, id, &n) : NULL;

@@ -45,6 +45,13 @@ limn_status cli_read_tokens(const cli *c, const cli_model *m, int32_t **ids, siz
                             limn_error *err);
 
 /*
+ * The token that an option names, by its text or by its id as #464; -1 where the option is not
+ * given. NOT_FOUND, RANGE.
+ */
+limn_status cli_find_token(const cli *c, const cli_model *m, const char *option, int32_t *out,
+                           limn_error *err);
+
+/*
  * Prints a token between quotes so that it can be seen, as cli_print_visible does; "#17" without a
  * tokenizer. Returns the columns taken.
  */
