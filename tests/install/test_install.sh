@@ -47,6 +47,12 @@ build_with_cmake() { # build_with_cmake NAME [OPTION]...
     $(pkg-config --static --libs limn | sed 's/-llimn/-l:liblimn.a/') -o "$folder/static"
   check_output "static library" "$(LD_LIBRARY_PATH="" "$folder/static" "$model" "Once upon a")"
 
+  cc -std=c11 $strict "$LIMN_SOURCE_DIR/examples/tokenize/tokenize.c" \
+    $(pkg-config --cflags --libs limn) -o "$folder/tokenize"
+  ids=$(printf 'Hello, world!' | "$folder/tokenize" | tr '\n' ' ')
+  [ "$ids" = "15496 11 995 0 " ] || fail "the example of the tokenizer printed $ids"
+  echo "ok: the tokenizer on its own"
+
   build_with_cmake cmake-shared
   check_output "CMake package" "$("$folder/cmake-shared/embed" "$model" "Once upon a")"
   build_with_cmake cmake-static -DEMBED_LIBRARY=limn::static

@@ -1,0 +1,83 @@
+/*
+ * fuzz_encode.c - encoding any bytes: the first byte picks a pattern, the second a way of
+ * cutting into chunks, the rest is the text. Every loop gives the ids of the plain splitter and the
+ * heap, at once, counted and in chunks; what is decoded is the text.
+ */
+#include "fuzz.h"
+#include "tokenizer/encoder.h"
+
+static limn_tokenizer *gpt2;
+static limn_bpe bpe;
+
+static size_t encode_plainly(const limn_tokenizer *t, const uint8_t *text, size_t n, int32_t *ids) {
+  size_t n_ids = 0;
+  for (size_t at = 0; at < n;) {
+    size_t end = limn_split_next(t->pattern, text, n, at);
+    REQUIRE(end > at && end <= n);
+    REQUIRE(limn_bpe_heap(&bpe, &t->symbols, text + at, end - at, NULL) == LIMN_OK);
+    for (size_t i = 0; i < bpe.n_out; i++)
+      ids[n_ids++] = t->symbols.ids[bpe.out[i]];
+    at = end;
+  }
+  return n_ids;
+}
+
+static void check_loop(const limn_tokenizer *t, const limn_encoder_loop *loop, const char *text,
+                       size_t n, const int32_t *expected, size_t n_expected) {
+  int32_t *ids = malloc((n + 1) * sizeof *ids);
+  size_t n_ids, n_bytes, count;
+  limn_encoder *e;
+  REQUIRE(ids && limn_encoder_new_with(t, 3000, loop, &e, NULL) == LIMN_OK);
+  for (int again = 0; again < 2; again++) {
+    REQUIRE(limn_encoder_encode(e, text, n, LIMN_SPECIAL_AS_TEXT, ids, n, &n_ids, &n_bytes, NULL) ==
+            LIMN_OK);
+    REQUIRE(n_ids == n_expected && memcmp(ids, expected, n_ids * sizeof *ids) == 0);
+    REQUIRE(n_bytes == n);
+  }
+  REQUIRE(limn_encoder_count(e, text, n, LIMN_SPECIAL_AS_TEXT, &count, NULL) == LIMN_OK);
+  REQUIRE(count == n_expected);
+  limn_encoder_free(e);
+  free(ids);
+}
+
+static void check_stream(const limn_tokenizer *t, const char *text, size_t n, size_t step,
+                         const limn_tokens *expected) {
+  limn_encode_stream *s;
+  limn_tokens out = {0};
+  REQUIRE(limn_encode_stream_new(t, 0, LIMN_SPECIAL_ALLOW, &s, NULL) == LIMN_OK);
+  for (size_t at = 0; at < n; at += step) {
+    size_t size = n - at < step ? n - at : step;
+    REQUIRE(limn_encode_stream_push(s, text + at, size, &out, NULL) == LIMN_OK);
+  }
+  REQUIRE(limn_encode_stream_finish(s, &out, NULL) == LIMN_OK);
+  REQUIRE(out.n == expected->n && memcmp(out.ids, expected->ids, out.n * sizeof *out.ids) == 0);
+  REQUIRE(memcmp(out.offsets, expected->offsets, (out.n + 1) * sizeof *out.offsets) == 0);
+  limn_tokens_deinit(&out);
+  limn_encode_stream_free(s);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (!gpt2) REQUIRE(limn_tokenizer_gpt2(&gpt2, NULL) == LIMN_OK);
+  if (size < 2) return 0;
+  limn_tokenizer t = *gpt2;
+  t.pattern = (limn_pattern)(data[0] % (LIMN_PATTERN_NONE + 1));
+  size_t step = 1 + data[1], n = size - 2, n_text;
+  /* A copy of just its size, so that reading on is seen. */
+  char *text = malloc(n ? n : 1), *again;
+  int32_t *expected = malloc((n + 1) * sizeof *expected);
+  REQUIRE(text && expected);
+  memcpy(text, data + 2, n);
+  size_t n_expected = encode_plainly(&t, (const uint8_t *)text, n, expected);
+  for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++)
+    check_loop(&t, *loop, text, n, expected, n_expected);
+  REQUIRE(limn_tokenizer_decode(&t, expected, n_expected, &again, &n_text, NULL) == LIMN_OK);
+  REQUIRE(n_text == n && memcmp(again, text, n) == 0);
+  limn_free(again);
+  limn_tokens tokens = {0};
+  REQUIRE(limn_tokenizer_encode(&t, text, n, LIMN_SPECIAL_ALLOW, &tokens, NULL) == LIMN_OK);
+  check_stream(&t, text, n, step, &tokens);
+  limn_tokens_deinit(&tokens);
+  free(expected);
+  free(text);
+  return 0;
+}
