@@ -52,39 +52,35 @@ const limn_encoder_loop *limn_loop_best(void) {
 /* ---- opening and closing ------------------------------------------------------------------------
  */
 
-#define LEAST_SLOTS 16
+#define LEAST_PAIRS 8
 #define MOST_CACHE  ((size_t)1 << 34)
 
-/* A third of the cache, at most, is the store. */
-static void share_out(size_t cache_bytes, size_t *n_slots, size_t *store_size) {
-  size_t n = LEAST_SLOTS;
-  while (2 * n * sizeof(limn_slot) <= cache_bytes / 4 * 3)
-    n *= 2;
-  size_t used = n * sizeof(limn_slot);
-  *n_slots = n;
+/* A quarter of the cache is the store. */
+static void share_out(size_t cache_bytes, size_t *n_pairs, size_t *store_size) {
+  size_t n = cache_bytes / 4 * 3 / (2 * sizeof(limn_slot));
+  *n_pairs = n > LEAST_PAIRS ? n : LEAST_PAIRS;
+  size_t used = 2 * *n_pairs * sizeof(limn_slot);
   *store_size = cache_bytes > used ? (cache_bytes - used) / 16 * 16 : 0;
 }
 
 limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
                                   const limn_encoder_loop *loop, limn_encoder **out,
                                   limn_error *err) {
-  size_t n_slots;
   *out = NULL;
   limn_encoder *e = limn_alloc(sizeof *e);
   if (!e) return limn_out_of_memory(err, "an encoder");
   memset(e, 0, offsetof(limn_encoder, ids));
-  share_out(cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE, &n_slots, &e->store_size);
+  share_out(cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE, &e->n_pairs, &e->store_size);
   e->t = t;
   e->loop = loop;
-  e->slots = limn_alloc_aligned(n_slots, sizeof *e->slots);
-  e->slot_mask = (n_slots - 1) & ~(size_t)1;
+  e->slots = limn_alloc_aligned(2 * e->n_pairs, sizeof *e->slots);
   e->store = limn_alloc(e->store_size);
   if (!e->slots || !e->store) {
     limn_encoder_free(e);
     return limn_out_of_memory(err, "an encoder's cache");
   }
-  limn_want_huge_pages(e->slots, n_slots * sizeof *e->slots);
-  memset(e->slots, 0, n_slots * sizeof *e->slots);
+  limn_want_huge_pages(e->slots, 2 * e->n_pairs * sizeof *e->slots);
+  memset(e->slots, 0, 2 * e->n_pairs * sizeof *e->slots);
   *out = e;
   return LIMN_OK;
 }
@@ -203,14 +199,14 @@ static void hash_piece(const unsigned char *piece, size_t n, uint64_t *low, uint
 }
 
 static limn_slot *find_slot(const limn_encoder *e, uint64_t low, uint64_t high) {
-  limn_slot *pair = e->slots + (limn_slot_hash(low, high) & e->slot_mask);
+  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(low, high));
   if (pair[0].low == low && pair[0].high == high) return &pair[0];
   if (pair[1].low == low && pair[1].high == high) return &pair[1];
   return NULL;
 }
 
 static limn_slot *new_slot(limn_encoder *e, uint64_t low, uint64_t high) {
-  limn_slot *pair = e->slots + (limn_slot_hash(low, high) & e->slot_mask);
+  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(low, high));
   if (pair[0].high != 0) pair[1] = pair[0];
   pair[0].low = low;
   pair[0].high = high;
@@ -232,7 +228,7 @@ static const int32_t *find_stored(const limn_encoder *e, uint64_t low, uint64_t 
 }
 
 static void forget_all(limn_encoder *e) {
-  memset(e->slots, 0, (e->slot_mask + 2) * sizeof *e->slots);
+  memset(e->slots, 0, 2 * e->n_pairs * sizeof *e->slots);
   e->store_used = 0;
 }
 

@@ -31,11 +31,16 @@ typedef struct limn_slot {
 #define LIMN_ID_BITS 24
 #define LIMN_ID_MASK (((uint32_t)1 << LIMN_ID_BITS) - 1)
 
-/* Every bit of the key counts in the upper half. */
-static inline size_t limn_slot_hash(uint64_t low, uint64_t high) {
+/* 32 bits on each of which every bit of the key counts. Loops may have a faster one. */
+static inline uint32_t limn_slot_hash(uint64_t low, uint64_t high) {
   uint64_t h = low * 0x9e3779b97f4a7c15u;
   h = ((h ^ h >> 32) + high) * 0xd6e8feb86659fd93u;
-  return (size_t)(h >> 32);
+  return (uint32_t)(h >> 32);
+}
+
+/* The pair of slots for a hash: n_pairs times the hash as a fraction of one. */
+static inline limn_slot *limn_slot_pair(limn_slot *slots, size_t n_pairs, uint32_t hash) {
+  return slots + 2 * (size_t)((uint64_t)hash * n_pairs >> 32);
 }
 
 /* ---- the encoder --------------------------------------------------------------------------------
@@ -62,8 +67,8 @@ typedef struct limn_sink {
 struct limn_encoder {
   const limn_tokenizer *t;
   const limn_encoder_loop *loop;
-  limn_slot *slots; /* pairs of two; 64 bytes aligned */
-  size_t slot_mask; /* of a pair's first */
+  limn_slot *slots; /* (n_pairs, 2); 64 bytes aligned */
+  size_t n_pairs;
   unsigned char *store;
   size_t store_size, store_used;
   limn_bpe bpe;
@@ -103,6 +108,7 @@ struct limn_encoder_loop {
   const char *isa;
   limn_encoder_run *run;
   const limn_merger *merger;
+  uint32_t (*hash)(uint64_t low, uint64_t high);
   /* The beginnings of pieces in the block of at most 64 bytes at `text`, one of which is its first
    * byte; 3 bytes more can be read. 0 where they cannot be told. */
   uint64_t (*block)(limn_pattern pattern, const unsigned char *text, unsigned n);

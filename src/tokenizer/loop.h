@@ -18,12 +18,18 @@
 /* Where fewer bytes than this are left, they are copied: keys are read 16 bytes at a time. */
 #define MARGIN 32
 
-static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
+#define INLINE inline __attribute__((always_inline))
+
+static INLINE uint64_t starts_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
   limn_block b;
   classify(text, &b);
   b.tail = 0;
   b.n = n;
   return limn_block_starts(pattern, &b, text);
+}
+
+static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
+  return starts_of(pattern, text, n);
 }
 
 /*
@@ -39,6 +45,12 @@ typedef struct waiting {
   const unsigned char *pieces[ENOUGH + BLOCK + 4];
   unsigned char copy[BLOCK + 2 * MARGIN + 16]; /* of the last bytes of a text */
 } waiting;
+
+#ifndef LIMN_LOOP_HASH
+static uint32_t hash_key(uint64_t low, uint64_t high) {
+  return limn_slot_hash(low, high);
+}
+#endif
 
 #ifndef LIMN_LOOP_KEYS
 /* Bytes of a piece that count, by its length. */
@@ -80,17 +92,16 @@ static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
  * Asks for the slots of the pieces that begin at places[0] to places[n - 1]; up to three more are
  * looked at and forgotten.
  */
-static inline void ask(const limn_encoder *e, waiting *w, const unsigned char *text,
+static INLINE void ask(const limn_encoder *e, waiting *w, const unsigned char *text,
                        const uint8_t *places, size_t n) {
-  const limn_slot *slots = e->slots;
-  const size_t mask = e->slot_mask;
-  const size_t base = w->n;
+  limn_slot *const slots = e->slots;
+  const size_t n_pairs = e->n_pairs, base = w->n;
   for (size_t i = 0; i < n; i += 4) {
     for (size_t k = i; k < i + 4; k++) {
       const unsigned char *piece = text + places[k];
       uint64_t *key = w->keys[base + k];
       make_key(piece, (uint8_t)(places[k + 1] - places[k]), key);
-      const limn_slot *slot = slots + (limn_slot_hash(key[0], key[1]) & mask);
+      const limn_slot *slot = limn_slot_pair(slots, n_pairs, hash_key(key[0], key[1]));
       __builtin_prefetch(slot);
       w->slots[base + k] = slot;
       w->pieces[base + k] = piece;
@@ -100,7 +111,7 @@ static inline void ask(const limn_encoder *e, waiting *w, const unsigned char *t
 }
 
 /* Appends the ids of the pieces that wait. */
-static inline limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
+static INLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
   int32_t *out = e->ids + e->n_ids;
   size_t n = w->n;
   w->n = 0;
@@ -139,8 +150,8 @@ static inline limn_status run_plainly(limn_encoder *e, const unsigned char *text
  * Splits the block at `text`, of which `left` bytes are there, and asks for its pieces. How many
  * bytes they are: 0 when the block settles nothing.
  */
-static inline size_t run_block(const limn_encoder *e, const unsigned char *text, size_t left,
-                               waiting *w) {
+static INLINE size_t run_block(const limn_encoder *e, limn_pattern pattern,
+                               const unsigned char *text, size_t left, waiting *w) {
   uint8_t places[BLOCK + 16];
   if (left < BLOCK + MARGIN) {
     /* A tab ends whatever stands before it and joins nothing. */
@@ -148,16 +159,16 @@ static inline size_t run_block(const limn_encoder *e, const unsigned char *text,
     memcpy(w->copy, text, left);
     text = w->copy;
   }
-  size_t n = places_of(block_of(e->t->pattern, text, BLOCK), places);
+  size_t n = places_of(starts_of(pattern, text, BLOCK), places);
   if (n < 2) return 0;
   memset(places + n, 0, 4); /* what ask looks at and forgets */
   ask(e, w, text, places, n - 1);
   return places[n - 1];
 }
 
-static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, bool is_open,
-                       size_t *at, limn_error *err) {
-  const bool has_blocks = limn_has_blocks(e->t->pattern);
+static INLINE limn_status run_as(limn_pattern pattern, limn_encoder *e, const unsigned char *text,
+                                 size_t n, bool is_open, size_t *at, limn_error *err) {
+  const bool has_blocks = limn_has_blocks(pattern);
   limn_status status = LIMN_OK;
   size_t n_plain = 0; /* how many pieces to leave to the plain splitter */
   waiting w;
@@ -169,7 +180,7 @@ static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, boo
     if (w.n > (is_end ? 0 : ENOUGH)) status = answer(e, &w, err);
     if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
     if (has_blocks && n_plain == 0 && !(is_open && is_end)) {
-      n_done = run_block(e, text + *at, left, &w);
+      n_done = run_block(e, pattern, text + *at, left, &w);
       n_plain = n_done > 0 ? 0 : 2;
     }
     if (status == LIMN_OK && n_done == 0) {
@@ -183,4 +194,21 @@ static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, boo
   return status == LIMN_OK ? answer(e, &w, err) : status;
 }
 
-const limn_encoder_loop LIMN_LOOP = {LIMN_LOOP_ISA, run, &LIMN_LOOP_MERGER, block_of};
+/* The loop is compiled once more for each of the commonest patterns. */
+static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, bool is_open,
+                       size_t *at, limn_error *err) {
+  switch (e->t->pattern) {
+  case LIMN_PATTERN_GPT2:
+    return run_as(LIMN_PATTERN_GPT2, e, text, n, is_open, at, err);
+  /* They differ at the end of a text, which is not for blocks. */
+  case LIMN_PATTERN_CL100K:
+  case LIMN_PATTERN_LLAMA3:
+    return run_as(LIMN_PATTERN_CL100K, e, text, n, is_open, at, err);
+  case LIMN_PATTERN_O200K:
+    return run_as(LIMN_PATTERN_O200K, e, text, n, is_open, at, err);
+  default:
+    return run_as(e->t->pattern, e, text, n, is_open, at, err);
+  }
+}
+
+const limn_encoder_loop LIMN_LOOP = {LIMN_LOOP_ISA, run, &LIMN_LOOP_MERGER, hash_key, block_of};

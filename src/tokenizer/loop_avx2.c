@@ -67,6 +67,12 @@ static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
   return n;
 }
 
+/* Two steps of CRC-32C (Castagnoli 1993), which the processor has. */
+static uint32_t hash_key(uint64_t low, uint64_t high) {
+  return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, low), high);
+}
+
+#define LIMN_LOOP_HASH
 #define LIMN_LOOP        limn_loop_avx2
 #define LIMN_LOOP_ISA    "avx2"
 #define LIMN_LOOP_MERGER limn_merger_avx2

@@ -62,6 +62,12 @@ static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
 }
 
 #define LIMN_LOOP_KEYS
+/* Two steps of CRC-32C (Castagnoli 1993), which the processor has. */
+static uint32_t hash_key(uint64_t low, uint64_t high) {
+  return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, low), high);
+}
+
+#define LIMN_LOOP_HASH
 #define LIMN_LOOP        limn_loop_avx512
 #define LIMN_LOOP_ISA    "avx512"
 #define LIMN_LOOP_MERGER limn_merger_avx512
