@@ -27,7 +27,7 @@ VARIANTS = {
 WEIGHTS = ("file", "f32", "f16", "bf16", "q8", "q4")  # limn_weights, by number
 COMPUTE = ("f32", "bf16", "int8")  # limn_compute
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
-OPTIONS_SIZE = 256  # room for options that a newer library has; all zero is the default
+OPTIONS_SIZE = 256  # room for the options that are not set here; all zero is the default
 
 
 def path():
@@ -55,7 +55,6 @@ class SessionOptions(ctypes.Structure):
         ("pool", ctypes.c_void_p),
         ("n_ctx", ctypes.c_int),
         ("all_logits", ctypes.c_bool),
-        ("overflow", ctypes.c_int),
         ("rest", ctypes.c_char * OPTIONS_SIZE),
     ]
 
