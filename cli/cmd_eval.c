@@ -6,7 +6,7 @@
  * windows overlap: each after the first scores only its last `stride` tokens, which then all have a
  * long context (as the Hugging Face documentation's "Perplexity of fixed-length models" does).
  */
-#include "run.h"
+#include "eval.h"
 
 #include <math.h>
 #include <string.h>
@@ -20,6 +20,8 @@ static const cli_option options[] = {
      "empty context"},
     {"limit", 'n', CLI_INT, "N", NULL, 2, CLI_NO_MAX, "Take the first N tokens only"},
     {"log-probs", 'l', CLI_FLAG, NULL, NULL, 0, 0, "Print a line for each token"},
+    {"compare", 0, CLI_FLAG, NULL, NULL, 0, 0,
+     "Show what each way to store and compute costs, beside float32"},
     CLI_OPTIONS_IDS,
     CLI_OPTIONS_MODEL,
     CLI_OPTIONS_EDIT,
@@ -30,24 +32,10 @@ static const cli_example examples[] = {
     {"limn eval book.txt", "Loss and perplexity over windows that each start anew."},
     {"limn eval book.txt --stride 64 --limit 4000", "Every token with a long context: slower."},
     {"limn eval book.txt -l | sort -k3 -g | head", "The tokens that surprise the model most."},
+    {"limn eval book.txt --compare --limit 4000", "What fewer bits cost in quality."},
     {"limn eval book.txt -e 'blocks.5.hook_attn_out=0'",
      "What the last layer's attention is worth."},
     {NULL, NULL}};
-
-typedef struct evaluation {
-  const cli *c;
-  const cli_model *m;
-  cli_session s;
-  int32_t *ids;
-  size_t n;
-  size_t window, stride, n_windows;
-  float *log_probabilities; /* (n), of the first token NaN */
-  double seconds;
-  /* of the window at hand, for the threads */
-  const float *logits;
-  const int32_t *targets;
-  float *scores;
-} evaluation;
 
 /* ---- scoring
  * ------------------------------------------------------------------------------ */
@@ -59,8 +47,7 @@ static void score_row(void *user, size_t i) {
 }
 
 /* The window's inputs are ids[begin, begin + size); `first` is the first target not yet scored. */
-static limn_status score_window(evaluation *e, size_t begin, size_t size, size_t first,
-                                limn_error *err) {
+limn_status eval_window(evaluation *e, size_t begin, size_t size, size_t first, limn_error *err) {
   limn_session_reset(e->s.session);
   limn_status status = limn_session_evaluate(e->s.session, e->ids + begin, size, err);
   if (status != LIMN_OK) return status;
@@ -79,12 +66,21 @@ static limn_status score_window(evaluation *e, size_t begin, size_t size, size_t
   return LIMN_OK;
 }
 
-static limn_status score_all(evaluation *e, limn_error *err) {
+/* Adds nothing to what eval_window did. */
+static limn_status only_score(void *user, size_t first, size_t n, limn_error *err) {
+  (void)user, (void)first, (void)n, (void)err;
+  return LIMN_OK;
+}
+
+limn_status eval_all(evaluation *e, eval_visit *visit, void *user, limn_error *err) {
   size_t first = 1;
   limn_status status = LIMN_OK;
+  e->n_windows = 0;
   for (size_t begin = 0; status == LIMN_OK && first < e->n; begin += e->stride) {
     size_t size = e->n - 1 - begin < e->window ? e->n - 1 - begin : e->window;
-    status = score_window(e, begin, size, first, err);
+    status = eval_window(e, begin, size, first, err);
+    e->begin = begin;
+    if (status == LIMN_OK) status = visit(user, first, begin + size + 1 - first, err);
     first = begin + size + 1;
     e->n_windows++;
     cli_progress("token", (int64_t)first, (int64_t)e->n);
@@ -130,6 +126,12 @@ static limn_status read_ids(evaluation *e, limn_error *err) {
   return LIMN_OK;
 }
 
+limn_status eval_open_session(evaluation *e, limn_error *err) {
+  limn_session_options session_options = {
+      .all_logits = true, .n_ctx = (int)(e->n - 1 < e->window ? e->n - 1 : e->window)};
+  return cli_open_session(e->c, e->m, session_options, &e->s, err);
+}
+
 static limn_status prepare(evaluation *e, limn_error *err) {
   int64_t n_ctx = limn_model_config(e->m->model)->n_ctx;
   int64_t window = cli_int(e->c, "window", n_ctx), stride = cli_int(e->c, "stride", window);
@@ -148,15 +150,13 @@ static limn_status prepare(evaluation *e, limn_error *err) {
   e->log_probabilities = limn_alloc_zeroed(e->n, sizeof *e->log_probabilities);
   if (!e->log_probabilities)
     return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-  limn_session_options session_options = {
-      .all_logits = true, .n_ctx = e->n - 1 < e->window ? (int)e->n - 1 : (int)window};
-  return cli_open_session(e->c, e->m, session_options, &e->s, err);
+  return eval_open_session(e, err);
 }
 
 /* ---- showing
  * ------------------------------------------------------------------------------ */
 
-static double mean_loss(const evaluation *e) {
+double eval_loss(const evaluation *e) {
   double sum = 0;
   for (size_t i = 1; i < e->n; i++)
     sum -= (double)e->log_probabilities[i];
@@ -191,7 +191,7 @@ static void put(const char *name, const char *value, const char *meaning) {
 
 static void print_summary(const evaluation *e) {
   char text[64], meaning[128];
-  double loss = mean_loss(e);
+  double loss = eval_loss(e);
   int64_t bytes = scored_bytes(e);
   put("tokens", cli_group_digits(text, (int64_t)e->n - 1, ' '), "scored, all but the first");
   if (e->stride == e->window)
@@ -214,7 +214,7 @@ static void print_summary(const evaluation *e) {
 
 static int write_json(const evaluation *e, limn_error *err) {
   limn_json j;
-  double loss = mean_loss(e);
+  double loss = eval_loss(e);
   cli_json_begin(&j, err);
   limn_json_begin_object(&j);
   cli_json_text(&j, "model", e->m->folder);
@@ -256,7 +256,8 @@ static int evaluate(evaluation *e) {
   limn_error err;
   limn_status status = prepare(e, &err);
   double start = now();
-  if (status == LIMN_OK) status = score_all(e, &err);
+  if (status == LIMN_OK && cli_flag(e->c, "compare")) return eval_compare(e);
+  if (status == LIMN_OK) status = eval_all(e, only_score, NULL, &err);
   e->seconds = now() - start;
   if (status != LIMN_OK) return cli_fail(e->c, &err);
   if (cli_flag(e->c, "json")) return write_json(e, &err);
@@ -291,7 +292,11 @@ const cli_command cmd_eval = {
         "standard input). The text is cut into windows that each start from an empty context; the "
         "logits after a window's last token score the first token of the next. With --stride "
         "below the window, windows overlap and each scores its last tokens only. Every token but "
-        "the very first is scored once.\n\n" CLI_EDIT_PARAGRAPHS,
+        "the very first is scored once.\n\n"
+        "With --compare the text is run once for each way to store the weights and to compute. The "
+        "KL divergence is what a prediction loses against the model as it runs without --compare, "
+        "on average and for the worst token; 'same' is how often the likeliest token is the "
+        "same.\n\n" CLI_EDIT_PARAGRAPHS,
     .options = options,
     .examples = examples,
     .max_arguments = 1,

@@ -76,4 +76,20 @@ complains "no softmax"
 run 2 eval -m "$tiny" "$work/text"
 complains "has no tokenizer, expected --ids"
 
+# ---- ways to store and compute
+run 0 eval -m "$tiny" --ids $ids --json
+loss=$(value loss)
+run 0 eval -m "$tiny" --ids $ids --compare --json
+check "eight ways" [ "$(grep -c '"weights"' "$work/out")" = 8 ]
+of() { # of KEY: that number of each way, in a line
+  sed -n "s/.*\"$1\": \([-0-9.e+]*\).*/\1/p" "$work/out" | tr '\n' ' '
+}
+check "float32 is what it is without" near "$(of loss | cut -d' ' -f1)" "$loss"
+check "float32 loses nothing, fewer bits more and more" awk -v kl="$(of mean_kl)" 'BEGIN {
+  split(kl, x, " "); exit !(x[1] == 0 && 0 < x[2] && x[2] < x[3] && x[3] < x[5] && x[5] < x[7]) }'
+run 0 eval -m "$tiny" --ids $ids --compare --window 5 --stride 3
+check "a heading and a line for each" [ "$(wc -l <"$work/out")" = 9 ]
+run 2 eval -m "$tiny" --ids $ids --compare -l
+complains "--compare and --log-probs"
+
 finish
