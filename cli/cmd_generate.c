@@ -7,6 +7,7 @@
 #include "collect.h"
 #include "run.h"
 
+#include <limn/speculate.h>
 #include <math.h>
 #include <string.h>
 
@@ -33,6 +34,9 @@ static const cli_option options[] = {
      "Print a line for each token: log-probability and probability under the model"},
     {"alternatives", 0, CLI_INT, "N", "0", 0, 20,
      "With --log-probs or --json, the N likeliest tokens of each step"},
+    {"speculate", 0, CLI_TEXT, "GUESS", NULL, 0, 0,
+     "Guess tokens ahead and check them in one pass, for the same result faster: \"lookup\" in the "
+     "text, or the name of a smaller model; :N behind it for at most N guesses"},
     {"trace", 0, CLI_TEXT, "FILE", NULL, 0, 0,
      "Keep the activations of every step in a safetensors file"},
     {"hooks", 'k', CLI_TEXT, "HOOKS", "*", 0, 0, "The steps that --trace keeps"},
@@ -62,7 +66,11 @@ typedef struct generation {
   const cli *c;
   const cli_model *m;
   cli_session s;
+  limn_sampling sampling;
   limn_sampler *sampler;
+  limn_speculator *speculator; /* or NULL */
+  limn_model *draft_model;     /* or NULL */
+  limn_session *draft;
   cli_collector *collector; /* or NULL */
   limn_json *json;          /* or NULL */
   int32_t *ids;             /* the prompt and what follows */
@@ -234,28 +242,39 @@ static bool is_end(const generation *g, int32_t id) {
   return id == end && end >= 0 && !cli_flag(g->c, "ignore-end");
 }
 
+/* The token that follows g->ids, of which the last (or the prompt) is not yet evaluated. */
+static limn_status choose_next(generation *g, limn_choice *choice, const float **logits,
+                               limn_error *err) {
+  if (g->speculator) return limn_speculator_next(g->speculator, choice, logits, err);
+  size_t n_new = g->n == g->n_prompt ? g->n_prompt : 1;
+  limn_status status = evaluate(g, g->ids + g->n - n_new, n_new, err);
+  if (status != LIMN_OK) return status;
+  *logits = last_logits(g);
+  return limn_sample(g->sampler, *logits, g->ids, g->n, choice, err);
+}
+
 static limn_status generate(generation *g, limn_error *err) {
-  limn_status status = evaluate(g, g->ids, g->n_prompt, err);
-  for (size_t i = 0; status == LIMN_OK && i < g->max_new; i++) {
+  for (size_t i = 0; i < g->max_new; i++) {
     limn_choice choice;
+    const float *logits;
     bool is_stopped = false;
-    status = limn_sample(g->sampler, last_logits(g), g->ids, g->n, &choice, err);
+    limn_status status = choose_next(g, &choice, &logits, err);
     if (status != LIMN_OK) return status;
-    show_choice(g, &choice, last_logits(g));
+    show_choice(g, &choice, logits);
     g->ids[g->n++] = choice.id;
     if (is_end(g, choice.id)) {
       g->ending = BY_END_OF_TEXT;
       return LIMN_OK;
     }
     status = add_text(g, choice.id, &is_stopped, err);
+    if (status != LIMN_OK) return status;
     if (is_stopped) {
       g->ending = BY_STOP_STRING;
       return LIMN_OK;
     }
     if (!cli_is_terminal()) cli_progress("token", (int64_t)i + 1, (int64_t)g->max_new);
-    if (status == LIMN_OK && i + 1 < g->max_new) status = evaluate(g, &choice.id, 1, err);
   }
-  return status;
+  return LIMN_OK;
 }
 
 /* ---- before and after
@@ -273,6 +292,7 @@ static limn_status open_sampler(generation *g, limn_error *err) {
                      .min_p = (float)cli_double(c, "min-p", 0),
                      .repetition_penalty = (float)cli_double(c, "repetition-penalty", 0),
                      .seed = (uint64_t)cli_int(c, "seed", 0)};
+  g->sampling = o;
   return limn_sampler_new(limn_model_config(g->m->model)->vocab_size, &o, &g->sampler, err);
 }
 
@@ -298,13 +318,67 @@ static limn_status plan(generation *g, limn_error *err) {
   return LIMN_OK;
 }
 
+/* "lookup:12" is up to 12 guesses by lookup; without a number the usual ones. The name's length. */
+static size_t split_speculate(const char *text, int *n_ahead) {
+  const char *colon = strrchr(text, ':');
+  int64_t n;
+  *n_ahead = 8;
+  if (!colon || !limn_parse_int(colon + 1, strlen(colon + 1), &n) || n < 1 || n > 256)
+    return strlen(text);
+  *n_ahead = (int)n;
+  return (size_t)(colon - text);
+}
+
+static limn_status check_speculate(const generation *g, limn_error *err) {
+  static const char *const others[] = {"trace", "edit"};
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+    if (cli_is_given(g->c, others[i]))
+      return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
+                            "--speculate and --%s are given: guesses that are taken back would "
+                            "take part",
+                            others[i]);
+  }
+  return LIMN_OK;
+}
+
+static limn_status open_draft(generation *g, const char *name, size_t n, limn_error *err) {
+  char text[1024], *folder;
+  limn_session_options o = {.pool = g->m->pool};
+  snprintf(text, sizeof text, "%.*s", (int)n, name);
+  limn_status status = cli_find_model(text, &folder, err);
+  if (status != LIMN_OK) return status;
+  status = limn_model_open(folder, g->m->pool, &g->draft_model, err);
+  limn_free(folder);
+  if (status == LIMN_OK) status = limn_session_new(g->draft_model, &o, &g->draft, err);
+  return status;
+}
+
+static limn_status open_speculator(generation *g, int n_ahead, limn_error *err) {
+  const char *name = cli_value(g->c, "speculate");
+  int given;
+  size_t n = split_speculate(name, &given);
+  bool is_lookup = n == strlen("lookup") && memcmp(name, "lookup", n) == 0;
+  limn_status status = is_lookup ? LIMN_OK : open_draft(g, name, n, err);
+  if (status != LIMN_OK) return status;
+  limn_speculation o = {.n_ahead = n_ahead, .draft = g->draft};
+  return limn_speculator_new(g->s.session, g->sampler, &g->sampling, g->ids, g->n_prompt,
+                             g->max_new, &o, &g->speculator, err);
+}
+
 static limn_status prepare(generation *g, limn_error *err) {
+  const char *speculate = cli_value(g->c, "speculate");
   limn_session_options session_options = {.all_logits = cli_is_given(g->c, "trace")};
-  limn_status status = cli_read_tokens(g->c, g->m, &g->ids, &g->n_prompt, err);
+  int n_ahead = 0, n_ctx = limn_model_config(g->m->model)->n_ctx;
+  limn_status status = speculate ? check_speculate(g, err) : LIMN_OK;
+  if (speculate) split_speculate(speculate, &n_ahead);
+  if (n_ahead >= n_ctx) n_ahead = n_ctx - 1;
+  session_options.max_logits = n_ahead + 1;
+  if (status == LIMN_OK) status = cli_read_tokens(g->c, g->m, &g->ids, &g->n_prompt, err);
   g->n = g->n_prompt;
   if (status == LIMN_OK) status = plan(g, err);
   if (status == LIMN_OK) status = open_sampler(g, err);
   if (status == LIMN_OK) status = cli_open_session(g->c, g->m, session_options, &g->s, err);
+  if (status == LIMN_OK && speculate) status = open_speculator(g, n_ahead, err);
   if (status == LIMN_OK && cli_is_given(g->c, "trace"))
     status = cli_collector_new(g->s.session, cli_value(g->c, "hooks"),
                                (int64_t)(g->n_prompt + g->max_new) - 1, &g->collector, err);
@@ -312,6 +386,9 @@ static limn_status prepare(generation *g, limn_error *err) {
 }
 
 static void deinit(generation *g) {
+  limn_speculator_free(g->speculator);
+  limn_session_free(g->draft);
+  limn_model_close(g->draft_model);
   cli_close_session(&g->s);
   cli_collector_free(g->collector);
   limn_sampler_free(g->sampler);
@@ -355,6 +432,15 @@ static void end_json(const generation *g) {
   limn_json_string(j, g->text ? g->text : "", g->n_text);
   cli_json_text(j, "ended_by", endings[g->ending]);
   cli_json_text(j, "stop_string", g->stop_string);
+  if (g->speculator) {
+    limn_speculation_count n = limn_speculator_count(g->speculator);
+    limn_json_key(j, "speculation");
+    limn_json_begin_inline_object(j);
+    cli_json_int(j, "n_passes", n.n_passes);
+    cli_json_int(j, "n_guessed", n.n_guessed);
+    cli_json_int(j, "n_kept", n.n_kept);
+    limn_json_end_object(j);
+  }
   limn_json_end_object(j);
 }
 

@@ -17,6 +17,7 @@
 #include <limn/safetensors.h>
 #include <limn/sample.h>
 #include <limn/session.h>
+#include <limn/speculate.h>
 #include <limn/sweep.h>
 #include <limn/tensor.h>
 #include <limn/tokenizer.h>

@@ -9,7 +9,7 @@
  *
  * Zero and mean ablation, and activation patching (there "causal tracing"): Meng et al. 2022,
  * "Locating and Editing Factual Associations in GPT", section 2.1; Wang et al. 2022,
- * "Interpretability in the Wild", section 3. docs/sweeps.md says how to read the results.
+ * "Interpretability in the Wild", section 2.1. docs/sweeps.md says how to read the results.
  */
 #include "session/session.h"
 

@@ -92,6 +92,36 @@ run 2 generate "$prompt" --stop ""
 complains 'option --stop has "", expected at least one character'
 run 2 generate "$prompt" --trace /nowhere/at/all
 complains "cannot write"
+
+# ---- speculation: the same text, faster
+tokens() { # the "tokens" of the JSON in $work/out
+  sed -n '/"tokens"/,/^  \]/p' "$work/out"
+}
+for options in "" "--seed 3 --top-k 20" "--repetition-penalty 1.2" "--overflow slide -n 300"; do
+  run 0 generate "$prompt" -n 60 --ignore-end --json $options
+  tokens >"$work/plain"
+  run 0 generate "$prompt" -n 60 --ignore-end --json $options --speculate lookup
+  tokens >"$work/guessed"
+  check "the same tokens with lookup $options" cmp -s "$work/plain" "$work/guessed"
+  says '"speculation": {"n_passes": '
+done
+run 0 generate "$prompt" -n 40 --json
+tokens >"$work/plain"
+run 0 generate "$prompt" -n 40 --json --speculate tales:3
+tokens >"$work/guessed"
+check "the same with a model that guesses" cmp -s "$work/plain" "$work/guessed"
+check "which is the same model, so that every guess is kept" \
+  grep -qE '"n_guessed": ([0-9]+), "n_kept": \1}' "$work/out"
+run 0 generate "$prompt" -n 30 --seed 5 --speculate tales
+run 2 generate "$prompt" --speculate lookup --trace "$work/x"
+complains "--speculate and --trace are given"
+run 2 generate "$prompt" --speculate lookup -e 'blocks.0.attn.hook_z=0'
+complains "--speculate and --edit are given"
+run 2 generate "$prompt" --speculate /nowhere
+complains "/nowhere"
+run 2 generate "$prompt" --speculate "$tiny"
+complains "the draft model has 512 tokens, expected 50257"
+
 run 0 generate "Tschüß, 世界" -n 2
 check "UTF-8 stays whole" sh -c 'iconv -f UTF-8 -t UTF-8 "$1" >/dev/null' sh "$work/out"
 
