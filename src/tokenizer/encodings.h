@@ -16,7 +16,7 @@ typedef struct limn_encoding {
   const char *name;
   limn_pattern pattern;
   bool is_nfc;
-  int32_t n_ranks;                       /* as many as the published file has */
+  int32_t n_ranks;                       /* as many as the published file has; 0 for any number */
   const limn_encoding_special *specials; /* up to one without text */
 } limn_encoding;
 

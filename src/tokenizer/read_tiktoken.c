@@ -8,7 +8,6 @@
  */
 #include "base/file.h"
 #include "tokenizer/build.h"
-#include "tokenizer/encodings.h"
 #include "tokenizer/readers.h"
 
 #include <stdio.h>
@@ -221,7 +220,7 @@ static limn_status build(ranks *r, limn_tokenizer *t) {
 
 static limn_status check_count(const ranks *r) {
   size_t wanted = (size_t)r->encoding->n_ranks;
-  if (r->n_tokens == wanted) return LIMN_OK;
+  if (wanted == 0 || r->n_tokens == wanted) return LIMN_OK;
   return limn_error_set(r->err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
                         "\"%s\" has %zu tokens, expected the %zu of %s", r->path, r->n_tokens,
                         wanted, r->encoding->name);
@@ -253,16 +252,9 @@ bool limn_looks_like_ranks(const unsigned char *data, size_t n) {
   return at > 0 && at + 1 < n && data[at] == ' ' && data[at + 1] >= '0' && data[at + 1] <= '9';
 }
 
-limn_status limn_tokenizer_read_ranks(const char *path, const char *encoding, const limn_file *file,
-                                      limn_tokenizer *t, limn_error *err) {
-  ranks r = {.path = path, .encoding = limn_encoding_find(encoding, path), .err = err};
-  if (!r.encoding) {
-    char names[256];
-    limn_encoding_names(names, sizeof names);
-    return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
-                          "\"%s\" is a file of ranks: \"%s\" names no encoding, expected one of %s",
-                          path, encoding ? encoding : path, names);
-  }
+limn_status limn_tokenizer_read_ranks(const char *path, const limn_encoding *encoding,
+                                      const limn_file *file, limn_tokenizer *t, limn_error *err) {
+  ranks r = {.path = path, .encoding = encoding, .err = err};
   limn_status status = read_file(&r, file, t);
   limn_entries_deinit(&r.entries);
   limn_bytes_deinit(&r.bytes);

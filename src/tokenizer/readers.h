@@ -5,6 +5,7 @@
 #define LIMN_SRC_TOKENIZER_READERS_H
 
 #include "base/file.h"
+#include "tokenizer/encodings.h"
 #include "tokenizer/tokenizer.h"
 
 /* tokenizer.json */
@@ -13,12 +14,9 @@ limn_status limn_tokenizer_read_json(const char *path, const limn_file *file, li
 /* vocab.json with merges.txt */
 limn_status limn_tokenizer_read_pair(const char *vocab_path, const char *merges_path,
                                      limn_tokenizer *t, limn_error *err);
-/*
- * A file of ranks; the encoding is that of this name, or of the file's own when it is NULL.
- * ARGUMENT for a name that is not known.
- */
-limn_status limn_tokenizer_read_ranks(const char *path, const char *encoding, const limn_file *file,
-                                      limn_tokenizer *t, limn_error *err);
+/* A file of ranks */
+limn_status limn_tokenizer_read_ranks(const char *path, const limn_encoding *encoding,
+                                      const limn_file *file, limn_tokenizer *t, limn_error *err);
 /* SentencePiece's .model */
 limn_status limn_tokenizer_read_model(const char *path, const limn_file *file, limn_tokenizer *t,
                                       limn_error *err);

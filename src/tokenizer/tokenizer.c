@@ -22,6 +22,17 @@ static limn_status half_a_pair(const char *folder, bool has_vocab, limn_error *e
                         has_vocab ? "merges.txt" : "vocab.json");
 }
 
+static limn_status read_ranks(const char *path, const char *name, const limn_file *file,
+                              limn_tokenizer *t, limn_error *err) {
+  const limn_encoding *encoding = limn_encoding_find(name, path);
+  if (encoding) return limn_tokenizer_read_ranks(path, encoding, file, t, err);
+  char names[256];
+  limn_encoding_names(names, sizeof names);
+  return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                        "\"%s\" is a file of ranks: \"%s\" names no encoding, expected one of %s",
+                        path, name ? name : path, names);
+}
+
 /* What a file is, its first bytes say. */
 static limn_status read_file(const char *path, const char *encoding, limn_tokenizer *t,
                              limn_error *err) {
@@ -36,7 +47,7 @@ static limn_status read_file(const char *path, const char *encoding, limn_tokeni
   else if (at == file.size || file.data[at] == '{')
     status = limn_tokenizer_read_json(path, &file, t, err);
   else if (encoding || limn_looks_like_ranks(file.data, file.size))
-    status = limn_tokenizer_read_ranks(path, encoding, &file, t, err);
+    status = read_ranks(path, encoding, &file, t, err);
   else if (limn_looks_like_model(file.data, file.size))
     status = limn_tokenizer_read_model(path, &file, t, err);
   else

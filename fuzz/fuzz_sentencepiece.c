@@ -1,0 +1,9 @@
+/*
+ * Any bytes as a SentencePiece .model: it is refused with a message, or encodes texts.
+ */
+#include "tokenizer.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  fuzz_tokenizer(fuzz_file(data, size), NULL);
+  return 0;
+}
