@@ -39,7 +39,7 @@ static int compare_texts(const void *a, const void *b) {
   int order = memcmp(x->text, y->text, x->n < y->n ? x->n : y->n);
   if (order) return order;
   if (x->n != y->n) return x->n < y->n ? -1 : 1;
-  return x->id < y->id ? -1 : x->id > y->id;
+  return x->at < y->at ? -1 : x->at > y->at;
 }
 
 void limn_added_sort(limn_added_set *set) {
@@ -53,7 +53,7 @@ void limn_added_sort(limn_added_set *set) {
   for (size_t i = 0; i < set->n; i++) {
     const limn_added *last = n > 0 ? &set->tokens[n - 1] : NULL, *here = &set->tokens[i];
     bool is_same = last && last->n == here->n && memcmp(last->text, here->text, here->n) == 0;
-    if (!is_same) set->tokens[n++] = *here;
+    set->tokens[is_same ? n - 1 : n++] = *here;
   }
   set->n = n;
 }

@@ -29,7 +29,7 @@ typedef struct limn_added_set {
 
 /* Takes a copy of the text (token.text, token.n > 0). False without memory. */
 bool limn_added_add(limn_added_set *set, limn_added token);
-/* To be called once, when all are there. The text of two that are the same counts once. */
+/* To be called once, when all are there. Of two with the same text the later counts. */
 void limn_added_sort(limn_added_set *set);
 void limn_added_deinit(limn_added_set *set);
 

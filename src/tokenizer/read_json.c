@@ -457,19 +457,35 @@ static limn_status add_to_set(reading *r, const added_token *a) {
   return status;
 }
 
+static limn_status take_added(reading *r, const json_t *vocab, const json_t *added, size_t i,
+                              added_token *a) {
+  *a = (added_token){0};
+  limn_status status = read_added(r, json_array_get(added, i), a);
+  if (status == LIMN_OK) status = check_id(r, vocab, a);
+  if (status != LIMN_OK) return status;
+  return limn_entries_set(&r->entries, a->token.text, a->token.n, a->id,
+                          a->token.is_special ? LIMN_TOKEN_SPECIAL : LIMN_TOKEN_ADDED, r->err);
+}
+
+/* A token that is there twice is what it is the second time. */
 static limn_status collect_added(reading *r, const json_t *vocab, const json_t *added) {
   limn_status status = LIMN_OK;
-  for (size_t i = 0; status == LIMN_OK && i < json_array_size(added); i++) {
-    added_token a = {0};
+  size_t n = json_array_size(added);
+  added_token a;
+  size_t *last = limn_alloc_zeroed((size_t)r->entries.limit, sizeof *last);
+  if (!last) return no_memory(r);
+  for (size_t i = 0; status == LIMN_OK && i < n; i++) {
+    status = take_added(r, vocab, added, i, &a);
+    if (status == LIMN_OK) last[a.id] = i;
+  }
+  for (size_t i = 0; status == LIMN_OK && i < n; i++) {
+    a = (added_token){0};
     status = read_added(r, json_array_get(added, i), &a);
-    if (status == LIMN_OK) status = check_id(r, vocab, &a);
-    if (status == LIMN_OK)
-      status = limn_entries_set(&r->entries, a.token.text, a.token.n, a.id,
-                                a.token.is_special ? LIMN_TOKEN_SPECIAL : LIMN_TOKEN_ADDED, r->err);
-    if (status == LIMN_OK) status = add_to_set(r, &a);
+    if (status == LIMN_OK && last[a.id] == i) status = add_to_set(r, &a);
   }
   limn_added_sort(&r->p->before);
   limn_added_sort(&r->p->after);
+  limn_free(last);
   return status;
 }
 

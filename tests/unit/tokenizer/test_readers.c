@@ -1,0 +1,324 @@
+/*
+ * Files of tokenizers: small ones of every kind against the ids of Hugging Face's library
+ * (tools/make_tokenizer_cases.py), files that are refused and how, and running out of memory.
+ */
+#include "tokenizer/readers.h"
+#include "tokenizer/tokenizer.h"
+
+#include "check.h"
+#include "goldens.h"
+
+static char folder[256], path[512];
+
+static int enter(void **state) {
+  (void)state;
+  make_folder(folder);
+  snprintf(path, sizeof path, "%s/tokenizer", folder);
+  return 0;
+}
+
+static int leave(void **state) {
+  (void)state;
+  remove_folder(folder);
+  return 0;
+}
+
+static void put(const void *bytes, size_t n) {
+  limn_error err;
+  CHECK_OK(limn_file_write(path, bytes, n, &err), err);
+}
+
+/* ---- tokenizer.json against the library ---------------------------------------------------------
+ */
+
+static void put_case(const json_t *all, const json_t *test) {
+  const char *name =
+      json_string_value(json_object_get(json_object_get(test, "tokenizer"), "model"));
+  json_t *whole = json_copy(json_object_get(test, "tokenizer"));
+  json_t *model = json_copy(json_object_get(json_object_get(all, "models"), name));
+  json_object_update(model, json_object_get(test, "changes"));
+  json_object_set_new(whole, "model", model);
+  json_t *added = json_copy(json_object_get(json_object_get(all, "added"), name));
+  json_array_extend(added, json_object_get(whole, "added_tokens"));
+  json_object_set_new(whole, "added_tokens", added);
+  char *text = json_dumps(whole, JSON_COMPACT);
+  put(text, strlen(text));
+  limn_free(text); /* of jansson's allocator, which is limn's */
+  json_decref(whole);
+}
+
+static bool is_same(const json_t *numbers, const limn_tokens *tokens, bool is_starts,
+                    const char *text) {
+  if (json_array_size(numbers) != tokens->n) return false;
+  for (size_t i = 0; i < tokens->n; i++) {
+    size_t start = tokens->offsets[i];
+    while (is_starts && start < tokens->offsets[tokens->n] && (text[start] & 0xc0) == 0x80)
+      start--;
+    int64_t ours = is_starts ? (int64_t)start : tokens->ids[i];
+    if (json_integer_value(json_array_get(numbers, i)) != ours) return false;
+  }
+  return true;
+}
+
+static void check_case(const json_t *texts, const json_t *test, const limn_tokenizer *t) {
+  const char *name = json_string_value(json_object_get(test, "name"));
+  const json_t *starts = json_object_get(test, "starts");
+  size_t n_texts = json_array_size(texts);
+  for (size_t i = 0; i < json_array_size(json_object_get(test, "ids")); i++) {
+    const char *text = json_string_value(json_array_get(texts, i % n_texts));
+    limn_tokens tokens = {0};
+    limn_error err;
+    CHECK_OK(limn_tokenizer_encode(t, text, strlen(text),
+                                   i < n_texts ? LIMN_SPECIAL_AS_TEXT : LIMN_SPECIAL_ALLOW, &tokens,
+                                   &err),
+             err);
+    if (!is_same(json_array_get(json_object_get(test, "ids"), i), &tokens, false, text))
+      fail_msg("%s: text %zu has other ids", name, i);
+    if (starts && !is_same(json_array_get(starts, i), &tokens, true, text))
+      fail_msg("%s: text %zu has other places", name, i);
+    limn_tokens_deinit(&tokens);
+  }
+}
+
+static void encodes_as_the_library(void **state) {
+  (void)state;
+  json_t *all = goldens_open("tokenizers.json");
+  const json_t *cases = json_object_get(all, "cases");
+  assert_true(json_array_size(cases) > 90);
+  for (size_t i = 0; i < json_array_size(cases); i++) {
+    const json_t *test = json_array_get(cases, i);
+    limn_tokenizer *t;
+    limn_error err;
+    put_case(all, test);
+    if (limn_tokenizer_open(path, &t, &err) != LIMN_OK)
+      fail_msg("%s: %s", json_string_value(json_object_get(test, "name")), err.text);
+    check_case(json_object_get(all, "texts"), test, t);
+    limn_tokenizer_close(t);
+  }
+  json_decref(all);
+}
+
+/* ---- what is refused
+ * ------------------------------------------------------------------------------
+ */
+
+static void refuses(const char *text, size_t n, limn_status status, const char *part) {
+  limn_tokenizer *t;
+  limn_error err;
+  put(text, n);
+  CHECK_FAILS(limn_tokenizer_open(path, &t, &err), status, err, part);
+  assert_null(t);
+}
+
+#define MODEL                                                                                      \
+  "\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":0,\"b\":1,\"ab\":2},\"merges\":[\"a b\"]}"
+#define PRE(type) "{\"pre_tokenizer\":{\"type\":" type "}," MODEL "}"
+
+static void refuses_what_it_does_not_follow(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    limn_status status;
+    const char *part;
+  } cases[] = {
+      {"{}", LIMN_ERROR_NOT_FOUND, "key \"model\" is missing"},
+      {"{", LIMN_ERROR_FORMAT, "not valid JSON: line 1"},
+      {"{\"model\":{\"type\":\"Unigram\"}}", LIMN_ERROR_UNSUPPORTED, "\"model\" is Unigram"},
+      {"{\"model\":{\"vocab\":{}}}", LIMN_ERROR_NOT_FOUND, "key \"merges\" is missing"},
+      {"{\"model\":{\"vocab\":{\"a\":-1},\"merges\":[]}}", LIMN_ERROR_RANGE, "has the id -1"},
+      {"{\"model\":{\"vocab\":{\"a\":1e9},\"merges\":[]}}", LIMN_ERROR_FORMAT, "with a fraction"},
+      {"{\"model\":{\"vocab\":{\"a\":999999999},\"merges\":[]}}", LIMN_ERROR_RANGE, "999999999"},
+      {"{\"model\":{\"vocab\":{\"a\":0,\"b\":0},\"merges\":[]}}", LIMN_ERROR_FORMAT,
+       "have the same id 0"},
+      {"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"a a\"]}}", LIMN_ERROR_FORMAT,
+       "merge 0, \"aa\", names or makes"},
+      {"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[\"aa\"]}}", LIMN_ERROR_FORMAT,
+       "not two tokens with a space"},
+      {"{\"model\":{\"vocab\":{\"a\":0},\"merges\":[7]}}", LIMN_ERROR_FORMAT,
+       "merge 0 is an integer"},
+      {"{\"model\":{\"dropout\":0.1,\"vocab\":{},\"merges\":[]}}", LIMN_ERROR_UNSUPPORTED,
+       "\"dropout\" is set"},
+      {"{\"model\":{\"end_of_word_suffix\":\"</w>\",\"vocab\":{},\"merges\":[]}}",
+       LIMN_ERROR_UNSUPPORTED, "\"end_of_word_suffix\" is </w>"},
+      {"{\"model\":{\"unk_token\":\"u\",\"vocab\":{},\"merges\":[]}}", LIMN_ERROR_UNSUPPORTED,
+       "\"unk_token\" is u"},
+      {"{\"model\":{\"byte_fallback\":true,\"vocab\":{},\"merges\":[]}}", LIMN_ERROR_UNSUPPORTED,
+       "\"byte_fallback\" is true and a byte has no token"},
+      {"{\"truncation\":{}," MODEL "}", LIMN_ERROR_UNSUPPORTED, "\"truncation\" is an object"},
+      {"{\"normalizer\":{\"type\":\"Lowercase\"}," MODEL "}", LIMN_ERROR_UNSUPPORTED,
+       "\"normalizer\" is Lowercase, expected NFC"},
+      {PRE("\"BertPreTokenizer\""), LIMN_ERROR_UNSUPPORTED, "is BertPreTokenizer"},
+      {PRE("\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"}"), LIMN_ERROR_UNSUPPORTED,
+       "an escape that limn does not follow at byte 3"},
+      {PRE("\"Split\",\"pattern\":{\"Regex\":\"(a\"}"), LIMN_ERROR_FORMAT,
+       "a group that does not end at byte 0"},
+      {PRE("\"Split\",\"pattern\":{\"Regex\":\"[a-\"}"), LIMN_ERROR_FORMAT,
+       "a class that does not end"},
+      {PRE("\"Split\",\"pattern\":{\"Regex\":\"(?i:stress)\"}"), LIMN_ERROR_UNSUPPORTED,
+       "letters that may be a ligature"},
+      {PRE("\"Split\",\"pattern\":{\"Regex\":\"\\\\p{Greek}\"}"), LIMN_ERROR_UNSUPPORTED,
+       "a property that limn does not know at byte 0"},
+      {PRE("\"Split\",\"pattern\":{\"String\":\"\"}"), LIMN_ERROR_UNSUPPORTED,
+       "\"pattern\" is empty"},
+      {PRE("\"Split\",\"pattern\":{\"String\":\"a\"},\"behavior\":\"Odd\""), LIMN_ERROR_UNSUPPORTED,
+       "\"behavior\" is Odd"},
+      {"{\"post_processor\":{\"type\":\"Odd\"}," MODEL "}", LIMN_ERROR_UNSUPPORTED,
+       "\"post_processor\" is Odd"},
+      {"{\"decoder\":{\"type\":\"CTC\"}," MODEL "}", LIMN_ERROR_UNSUPPORTED, "\"decoder\" is CTC"},
+      {"{\"added_tokens\":[{\"id\":7,\"content\":\"x\"}]," MODEL "}", LIMN_ERROR_FORMAT,
+       "has the id 7, expected 3"},
+      {"{\"added_tokens\":[{\"id\":3,\"content\":\"a\"}]," MODEL "}", LIMN_ERROR_FORMAT,
+       "expected 0, its id in the vocabulary"},
+      {"{\"added_tokens\":[{\"id\":3,\"content\":\"\"}]," MODEL "}", LIMN_ERROR_FORMAT,
+       "an added token is empty"},
+      {"", LIMN_ERROR_FORMAT, "not valid JSON"},
+      {"hello", LIMN_ERROR_FORMAT, "is no tokenizer: neither JSON nor ranks"},
+      {"YQ== 0\n", LIMN_ERROR_ARGUMENT, "names no encoding, expected one of gpt2, r50k_base"},
+      {"GGUF", LIMN_ERROR_FORMAT, "ends inside its head"},
+      {"\x0a\x7f", LIMN_ERROR_FORMAT, "is no tokenizer"},
+      {"\x0a\x7f\x01", LIMN_ERROR_FORMAT, "a field that does not end at byte 2"},
+      {"\x0a\x02\x0f\x01", LIMN_ERROR_FORMAT, "a field of an unknown kind"},
+      {"\x0a\x02\x08\x01", LIMN_ERROR_UNSUPPORTED, "the model is Unigram, expected BPE"},
+      {"\x0a\x00\x12\x02\x18\x02", LIMN_ERROR_FORMAT, "\"path\" there is none"},
+  };
+  for (size_t i = 0; i + 1 < sizeof cases / sizeof *cases; i++)
+    refuses(cases[i].text, strlen(cases[i].text), cases[i].status, cases[i].part);
+}
+
+/* ---- ranks --------------------------------------------------------------------------------------
+ */
+
+static const limn_encoding_special no_specials[] = {{"<|end|>", 300, 0, 1}, {NULL, 0, 0, 0}};
+static const limn_encoding any = {"any", LIMN_PATTERN_NONE, false, 0, no_specials};
+
+static limn_status read_ranks(const char *text, size_t n, limn_tokenizer **out, limn_error *err) {
+  limn_file file = {(const unsigned char *)text, n, false};
+  *out = limn_alloc_zeroed(1, sizeof **out);
+  if (!*out) return LIMN_ERROR_MEMORY;
+  limn_status status = limn_tokenizer_read_ranks("ranks", &any, &file, *out, err);
+  if (status == LIMN_OK) status = limn_tokenizer_finish(*out, "ranks", err);
+  if (status == LIMN_OK) return status;
+  limn_tokenizer_close(*out);
+  *out = NULL;
+  return status;
+}
+
+/* A line for each byte, its rank its value, and more. */
+static size_t write_ranks(char *text, const char *more) {
+  static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  size_t n = 0;
+  for (int byte = 0; byte < 256; byte++)
+    n += (size_t)sprintf(text + n, "%c%c== %d\n", digits[byte >> 2], digits[(byte & 3) << 4], byte);
+  strcpy(text + n, more);
+  return n + strlen(more);
+}
+
+static void refuses_bad_ranks(void **state) {
+  (void)state;
+  static const struct {
+    const char *more;
+    limn_status status;
+    const char *part;
+  } cases[] = {
+      {"YWI=", LIMN_ERROR_FORMAT, "line 257 does not begin with bytes in base64 and a space"},
+      {"YWI 256", LIMN_ERROR_FORMAT, "line 257 does not begin"},
+      {"Y=I= 256", LIMN_ERROR_FORMAT, "line 257 does not begin"},
+      {" 256", LIMN_ERROR_FORMAT, "line 257 does not begin"},
+      {"YWI= ", LIMN_ERROR_FORMAT, "line 257 does not end with a rank"},
+      {"YWI= -1", LIMN_ERROR_FORMAT, "line 257 does not end with a rank"},
+      {"YWI= 99999999999", LIMN_ERROR_FORMAT, "line 257 does not end with a rank"},
+      {"YWI= 7", LIMN_ERROR_FORMAT, "have the same id 7"},
+      {"YWI= 999999", LIMN_ERROR_RANGE, "has the id 999999"},
+      {"YQ== 256", LIMN_ERROR_FORMAT, "tokens 97 and 256 are the same bytes"},
+  };
+  static char text[8192];
+  limn_error err;
+  limn_tokenizer *t;
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    size_t n = write_ranks(text, cases[i].more);
+    CHECK_FAILS(read_ranks(text, n, &t, &err), cases[i].status, err, cases[i].part);
+  }
+  size_t n = write_ranks(text, "");
+  memset(text, '\n', 7); /* in place of the line of byte 0 */
+  CHECK_FAILS(read_ranks(text, n, &t, &err), LIMN_ERROR_FORMAT, err, "no token for the byte 0");
+}
+
+/*
+ * Ranks are no merges: "abc" (257) is "ab" and "c" as well as "a" and "bc", and which comes first
+ * is decided by the ranks; "xyz" (260) is a token that merging does not give, since neither "xy"
+ * nor "yz" is one: only a piece that is "xyz" is it. The ids are those of tiktoken 0.14.0 for these
+ * ranks.
+ */
+static void ranks_are_followed(void **state) {
+  (void)state;
+  static const char more[] = "YmM= 256\nYWJj 257\nYWI= 258\nYWJjZA== 259\neHl6 260\nYWJjZGU= 261\n";
+  static const struct {
+    const char *text;
+    int n, ids[8];
+  } cases[] = {{"abc", 1, {257}},       {"abcd", 1, {259}},      {"abd", 2, {258, 100}},
+               {"bcab", 2, {256, 258}}, {"abcde", 1, {261}},     {"xxyz", 4, {120, 120, 121, 122}},
+               {"xyz", 1, {260}},       {"aabcde", 2, {97, 261}}};
+  static char text[8192];
+  limn_error err;
+  limn_tokenizer *t;
+  size_t n = write_ranks(text, more);
+  CHECK_OK(read_ranks(text, n, &t, &err), err);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    limn_tokens tokens = {0};
+    CHECK_OK(limn_tokenizer_encode(t, cases[i].text, strlen(cases[i].text), LIMN_SPECIAL_AS_TEXT,
+                                   &tokens, &err),
+             err);
+    assert_int_equal(tokens.n, cases[i].n);
+    for (int k = 0; k < cases[i].n; k++)
+      assert_int_equal(tokens.ids[k], cases[i].ids[k]);
+    limn_tokens_deinit(&tokens);
+  }
+  limn_tokenizer_close(t);
+}
+
+/* ---- memory -------------------------------------------------------------------------------------
+ */
+
+static void open_until_it_works(const char *file) {
+  for (int64_t k = 0;; k++) {
+    limn_tokenizer *t;
+    limn_error err;
+    fail_allocation(k);
+    limn_status status = limn_tokenizer_open(file, &t, &err);
+    bool has_failed = k < allocations_asked();
+    if (status == LIMN_OK) limn_tokenizer_close(t);
+    int64_t live = allocations_live();
+    fail_allocations_from(-1);
+    assert_int_equal(live, 0);
+    if (!has_failed) {
+      assert_int_equal(status, LIMN_OK);
+      break;
+    }
+    /* The just-in-time compiler may do without. */
+    if (status != LIMN_OK) assert_int_equal(status, LIMN_ERROR_MEMORY);
+  }
+}
+
+static void survives_every_failing_allocation(void **state) {
+  (void)state;
+  static const char *const files[] = {"tokenizer_json/few",  "tokenizer_json/prefix",
+                                      "tokenizer_json/meta", "tokenizer_json/split",
+                                      "gguf/gpt2",           "gguf/llama",
+                                      "sentencepiece/llama"};
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char file[512];
+    snprintf(file, sizeof file, "%s/fuzz/corpus/%s", LIMN_SOURCE_DIR, files[i]);
+    open_until_it_works(file);
+  }
+}
+
+int main(void) {
+  const struct CMUnitTest tests[] = {
+      cmocka_unit_test_setup_teardown(encodes_as_the_library, enter, leave),
+      cmocka_unit_test_setup_teardown(refuses_what_it_does_not_follow, enter, leave),
+      cmocka_unit_test(refuses_bad_ranks),
+      cmocka_unit_test(ranks_are_followed),
+      cmocka_unit_test(survives_every_failing_allocation),
+  };
+  return cmocka_run_group_tests(tests, NULL, NULL);
+}
