@@ -211,8 +211,8 @@ LIMN_API bool limn_tokenizer_is_special(const limn_tokenizer *t, int32_t id);
 LIMN_API int32_t limn_tokenizer_eos(const limn_tokenizer *t);
 /*
  * A token in the printable form that GPT-2's vocabulary files use, each byte a visible character:
- * a space is "\xc4\xa0" (G with a dot above). UTF-8 with a NUL, in memory from limn_alloc. RANGE,
- * MEMORY.
+ * a space is "\xc4\xa0" (G with a dot above); of a SentencePiece vocabulary, as its files have it:
+ * a space is U+2581, a byte "<0x0A>". UTF-8 with a NUL, in memory from limn_alloc. RANGE, MEMORY.
  */
 LIMN_API limn_status limn_tokenizer_printable(const limn_tokenizer *t, int32_t id, char **out,
                                               limn_error *err);

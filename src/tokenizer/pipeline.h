@@ -53,7 +53,8 @@ typedef struct limn_pipeline {
   limn_added_set before, after; /* looked for before and after the text is changed */
   limn_step normal[LIMN_MOST_STEPS], cuts[LIMN_MOST_STEPS];
   size_t n_normal, n_cuts;
-  bool is_byte_level;
+  bool is_byte_level;    /* pieces are merged as bytes */
+  bool has_visible;      /* the vocabulary is of visible characters, whether or not they are */
   limn_sentencepiece sp; /* where it is not */
   limn_sp_normal sp_normal;
 } limn_pipeline;

@@ -598,6 +598,7 @@ static bool merges_bytes(reading *r) {
   for (size_t i = 0; i < p->n_cuts; i++)
     is_byte_level = is_byte_level && p->cuts[i].kind != LIMN_STEP_VISIBLE;
   if (!is_byte_level && is_last) p->cuts[p->n_cuts++] = (limn_step){.kind = LIMN_STEP_VISIBLE};
+  p->has_visible = r->has_visible;
   return p->is_byte_level = is_byte_level;
 }
 

@@ -79,18 +79,19 @@ typedef struct part {
   size_t length; /* in the text */
   const char *text;
   size_t n;
+  bool is_plain; /* a character or a byte that stays */
 } part;
 
 static part next_part(const limn_sp_normal *s, const limn_added_set *symbols,
                       const unsigned char *text, size_t n) {
   const limn_added *symbol = limn_added_longest(symbols, text, n);
-  if (symbol) return (part){symbol->n, (const char *)text, symbol->n};
+  if (symbol) return (part){symbol->n, (const char *)text, symbol->n, false};
   const char *replacement;
   size_t length = find_replacement(s, text, n, &replacement);
-  if (length > 0) return (part){length, replacement, strlen(replacement)};
+  if (length > 0) return (part){length, replacement, strlen(replacement), false};
   int32_t code;
   length = limn_utf8_decode(text, n, &code);
-  return (part){length, (const char *)text, length};
+  return (part){length, (const char *)text, length, true};
 }
 
 static bool append_space(const limn_sp_normal *s, limn_mapped *out, size_t origin) {
@@ -98,11 +99,12 @@ static bool append_space(const limn_sp_normal *s, limn_mapped *out, size_t origi
                                : limn_mapped_append(out, " ", 1, origin);
 }
 
-static bool append_part(const limn_sp_normal *s, const char *text, size_t n, size_t origin,
-                        limn_mapped *out) {
-  for (size_t i = 0; i < n; i++) {
-    bool is_done = text[i] == ' ' ? append_space(s, out, origin)
-                                  : limn_mapped_append(out, text + i, 1, origin);
+/* A byte that stays comes from itself; those of a replacement or a symbol from where it begins. */
+static bool append_part(const limn_sp_normal *s, part p, limn_view v, size_t at, limn_mapped *out) {
+  for (size_t i = 0; i < p.n; i++) {
+    size_t origin = limn_view_origin(v, p.is_plain ? at + i : at);
+    bool is_done = p.text[i] == ' ' ? append_space(s, out, origin)
+                                    : limn_mapped_append(out, p.text + i, 1, origin);
     if (!is_done) return false;
   }
   return true;
@@ -138,7 +140,7 @@ bool limn_sp_normalize(const limn_sp_normal *s, const limn_added_set *symbols, l
       p.text++;
       p.n--;
     }
-    if (!append_part(s, p.text, p.n, limn_view_origin(v, at), out)) return false;
+    if (!append_part(s, p, v, at, out)) return false;
     if (p.n > 0) was_space = s->remove_extra_whitespaces && p.text[p.n - 1] == ' ';
     at += p.length;
   }

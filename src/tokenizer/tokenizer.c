@@ -9,6 +9,7 @@
 #include "tokenizer/pipeline.h"
 #include "tokenizer/readers.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* ---- opening
@@ -141,6 +142,25 @@ limn_status limn_no_such_id(const limn_tokenizer *t, int32_t id, limn_error *err
                         (int)t->vocab_size);
 }
 
+/* A piece as SentencePiece's files have it: U+2581 for a space, <0x41> for a byte. */
+static limn_status printable_piece(const limn_tokenizer *t, int32_t id, const char *bytes, size_t n,
+                                   char **out, limn_error *err) {
+  size_t size = 0;
+  char *text = limn_alloc_zeroed(3 * n + 8, 1);
+  if (!text) return limn_out_of_memory(err, "a token");
+  *out = text;
+  if (t->kinds[id] == LIMN_TOKEN_BYTE) {
+    snprintf(text, 8, "<0x%02X>", (unsigned)(unsigned char)*bytes);
+    return LIMN_OK;
+  }
+  for (size_t i = 0; i < n; i++) {
+    size_t width = bytes[i] == ' ' ? 3 : 1;
+    memcpy(text + size, bytes[i] == ' ' ? "\xe2\x96\x81" : bytes + i, width);
+    size += width;
+  }
+  return LIMN_OK;
+}
+
 limn_status limn_tokenizer_printable(const limn_tokenizer *t, int32_t id, char **out,
                                      limn_error *err) {
   size_t n;
@@ -151,6 +171,8 @@ limn_status limn_tokenizer_printable(const limn_tokenizer *t, int32_t id, char *
     *out = limn_copy_string(bytes, n);
     return *out ? LIMN_OK : limn_out_of_memory(err, "a token");
   }
+  if (t->pipeline && !t->pipeline->is_byte_level && !t->pipeline->has_visible)
+    return printable_piece(t, id, bytes, n, out, err);
   unsigned char *text = limn_alloc_zeroed(2 * n + 1, 1);
   if (!text) return limn_out_of_memory(err, "a token");
   size_t size = 0;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compares limn with Hugging Face's tokenizers, tiktoken and SentencePiece on tokenizer files.
 
-    pip install tokenizers tiktoken sentencepiece
+    pip install tokenizers tiktoken sentencepiece unicodedata2==16.0.0
     tests/peers/check_tokenizer_readers.py --lib build/release/liblimn.so [--strings N] [FILE...]
 
 Without files, tokenizers are made here, small ones trained on the texts of this tree: each kind of
@@ -116,6 +116,33 @@ def corpus():
         yield random_text(rng)
 
 
+# Code points of which the library's parts know an older or a newer Unicode than limn's 16.0.0; the table is
+# in docs/tokenizer_families.md.
+UNLIKE = {
+    "Punctuation": "061D 09FD 0A76 0C77 0C84 1B4E-1B4F 1B7D-1B7F 2E43-2E4F 2E52-2E5D 10D6E 10EAD 10F55-10F59 "
+                   "10F86-10F89 113D4-113D5 113D7-113D8 1144B-1144F 1145A-1145B 1145D 11660-1166C 116B9 1183B "
+                   "11944-11946 119E2 11A3F-11A46 11A9A-11A9C 11A9E-11AA2 11B00-11B09 11BE1 11C41-11C45 "
+                   "11C70-11C71 11EF7-11EF8 11F43-11F4F 11FFF 12FF1-12FF2 16D6D-16D6F 16E97-16E9A 16FE2 1E5FF "
+                   "1E95E-1E95F 166D 111C9",
+    "Digits": "11DE0-11DE9 16FF4-16FF6",
+    "NFC": "105C9 105E4 11383 11385 1138E 11391 113C5 113C7-113C8 11938 16121-16128 16D68-16D6A 07FD 0897-089F "
+           "08CA-08D3 09FE 0C3C 0D3B-0D3C 0EBA 1715 1ABF-1ACE 1DF6-1DFA A82C 10D24-10D27 10D69-10D6D "
+           "10EAB-10EAC 10EFD-10EFF 10F46-10F50 10F82-10F85 11070 1133B 113CE-113D0 1145E 11839-1183A "
+           "1193D-1193E 11943 119E0 11A34 11A47 11A99 11D42 11D44-11D45 11D97 11F41-11F42 1611E-16129 1612F "
+           "16D63 16D67 16FF0-16FF1 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF 1E5EE-1E5EF",
+}
+
+
+def unlike(config):
+    """The code points that a tokenizer.json may cut or compose otherwise in that library."""
+    found, text = set(), json.dumps(config.get("normalizer")) + json.dumps(config.get("pre_tokenizer"))
+    for kind, ranges in UNLIKE.items():
+        for part in ranges.split() if f'"{kind}"' in text else []:
+            first, _, last = part.partition("-")
+            found.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
+    return found
+
+
 # ---- comparing ------------------------------------------------------------------------------------
 
 class Differences:
@@ -149,11 +176,14 @@ def compare_hugging_face(found, name, path, n, rng, offsets=True):
     theirs, limn = Tokenizer.from_file(str(path)), Limn(path)
     config = json.loads(pathlib.Path(path).read_text(encoding="utf-8"))
     theirs.post_processor, theirs.no_truncation, theirs.no_padding = None, None, None
+    others = unlike(config)
     extra = [token["content"] for token in config.get("added_tokens", [])][:200]
     for i in range(n):
         special = AS_TEXT if i % 2 else ALLOW
         theirs.encode_special_tokens = special == AS_TEXT
         text = random_text(rng, extra)
+        if not others.isdisjoint(text):
+            continue
         try:
             data, expected = text.encode(), theirs.encode(text, add_special_tokens=False)
         except BaseException as error:  # a panic: two tokens that take the same white space
