@@ -192,7 +192,7 @@ static void metrics_are_what_they_say(void **state) {
     double wanted = metric_of(o.metric, clean, clean, top[0], top[1]);
     assert_true(fabs(sweep->clean - wanted) < 1e-9);
     for (int i = 0; i < N_LAYER * N_HEAD; i++) {
-      wanted = metric_of(o.metric, clean, k.logits[0][i], top[0], top[1]);
+      wanted = metric_of(o.metric, clean, k.logits[i / N_HEAD][i % N_HEAD], top[0], top[1]);
       assert_true(fabs(sweep->values[i] - wanted) < 1e-9);
     }
     limn_sweep_free(sweep);
