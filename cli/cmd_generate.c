@@ -11,7 +11,10 @@
 #include <math.h>
 #include <string.h>
 
-enum { DEFAULT_TOKENS = 100 };
+enum {
+  DEFAULT_TOKENS = 100,
+  MOST_AT_ONCE = 16 /* prompts of a file under way */
+};
 
 static const cli_option options[] = {
     {"max-tokens", 'n', CLI_INT, "N", NULL, 1, 1000000,
@@ -30,6 +33,8 @@ static const cli_option options[] = {
     {"stop", 0, CLI_LIST, "STRING", NULL, 0, 0, "End before STRING; may be repeated"},
     {"ignore-end", 0, CLI_FLAG, NULL, NULL, 0, 0, "Go on after the end-of-text token"},
     {"only-new", 0, CLI_FLAG, NULL, NULL, 0, 0, "Leave out the prompt"},
+    {"prompts", 'p', CLI_TEXT, "FILE", NULL, 0, 0,
+     "Continue each line of FILE, many in one pass; each gets what it gets alone"},
     {"log-probs", 'l', CLI_FLAG, NULL, NULL, 0, 0,
      "Print a line for each token: log-probability and probability under the model"},
     {"alternatives", 0, CLI_INT, "N", "0", 0, 20,
@@ -53,6 +58,7 @@ static const cli_example examples[] = {
      "A drawn one; another seed draws another."},
     {"limn generate 'The king said' -l -n 8 --alternatives 3",
      "Each step with its probability and the likeliest others."},
+    {"limn generate --prompts lines.txt -n 50 --json", "Every line of a file, many at once."},
     {"limn generate 'The king' -e 'blocks.5.attn.hook_z[:,1]=0'",
      "Without head 1 of layer 5, in the prompt and in every new token."},
     {NULL, NULL}};
@@ -80,6 +86,8 @@ typedef struct generation {
   size_t n_text, text_room, n_shown;
   ending ending;
   const char *stop_string;
+  bool is_silent; /* shown when it is whole */
+  bool is_done;
 } generation;
 
 static limn_status no_memory(limn_error *err) {
@@ -102,7 +110,7 @@ static void show(const char *text, size_t n) {
 }
 
 static bool shows_text(const generation *g) {
-  return !g->json && !cli_flag(g->c, "log-probs");
+  return !g->json && !g->is_silent && !cli_flag(g->c, "log-probs");
 }
 
 static void show_until(generation *g, size_t end) {
@@ -253,26 +261,31 @@ static limn_status choose_next(generation *g, limn_choice *choice, const float *
   return limn_sample(g->sampler, *logits, g->ids, g->n, choice, err);
 }
 
+/* Adds a token, and finds out whether it is the last. */
+static limn_status take(generation *g, int32_t id, limn_error *err) {
+  bool is_stopped = false;
+  g->ids[g->n++] = id;
+  if (is_end(g, id)) {
+    g->ending = BY_END_OF_TEXT;
+    g->is_done = true;
+    return LIMN_OK;
+  }
+  limn_status status = add_text(g, id, &is_stopped, err);
+  if (is_stopped) g->ending = BY_STOP_STRING;
+  g->is_done = is_stopped || g->n == g->n_prompt + g->max_new;
+  return status;
+}
+
 static limn_status generate(generation *g, limn_error *err) {
-  for (size_t i = 0; i < g->max_new; i++) {
+  for (int64_t i = 1; !g->is_done; i++) {
     limn_choice choice;
     const float *logits;
-    bool is_stopped = false;
     limn_status status = choose_next(g, &choice, &logits, err);
     if (status != LIMN_OK) return status;
     show_choice(g, &choice, logits);
-    g->ids[g->n++] = choice.id;
-    if (is_end(g, choice.id)) {
-      g->ending = BY_END_OF_TEXT;
-      return LIMN_OK;
-    }
-    status = add_text(g, choice.id, &is_stopped, err);
+    status = take(g, choice.id, err);
     if (status != LIMN_OK) return status;
-    if (is_stopped) {
-      g->ending = BY_STOP_STRING;
-      return LIMN_OK;
-    }
-    if (!cli_is_terminal()) cli_progress("token", (int64_t)i + 1, (int64_t)g->max_new);
+    if (!cli_is_terminal()) cli_progress("token", i, (int64_t)g->max_new);
   }
   return LIMN_OK;
 }
@@ -424,13 +437,17 @@ static void begin_json(generation *g) {
   limn_json_begin_array(j);
 }
 
-static void end_json(const generation *g) {
+static const char *ending_name(const generation *g) {
   static const char *const endings[] = {"length", "end of text", "stop string"};
+  return endings[g->ending];
+}
+
+static void end_json(const generation *g) {
   limn_json *j = g->json;
   limn_json_end_array(j);
   limn_json_key(j, "text");
   limn_json_string(j, g->text ? g->text : "", g->n_text);
-  cli_json_text(j, "ended_by", endings[g->ending]);
+  cli_json_text(j, "ended_by", ending_name(g));
   cli_json_text(j, "stop_string", g->stop_string);
   if (g->speculator) {
     limn_speculation_count n = limn_speculator_count(g->speculator);
@@ -470,18 +487,183 @@ static limn_status run_all(generation *g, limn_error *err) {
   return status;
 }
 
+/* ---- the lines of a file, many at once
+ * -------------------------------------------------------------- */
+
+typedef struct crowd {
+  const cli *c;
+  const cli_model *m;
+  limn_batch *batch;
+  limn_json *json; /* or NULL */
+  char *text;
+  char **lines; /* (n_lines) */
+  int64_t n_lines, n_opened;
+  generation *all;  /* (n_lines) */
+  int64_t n_closed; /* those in front are shown */
+} crowd;
+
+/* Lines that are not empty, each ended by a NUL. */
+static limn_status split_lines(crowd *w, size_t size, limn_error *err) {
+  size_t n = 1;
+  for (size_t i = 0; i < size; i++)
+    n += w->text[i] == '\n';
+  w->lines = limn_alloc_zeroed(n, sizeof *w->lines);
+  w->all = limn_alloc_zeroed(n, sizeof *w->all);
+  if (!w->lines || !w->all) return no_memory(err);
+  for (size_t at = 0, end; at < size; at = end + 1) {
+    for (end = at; end < size && w->text[end] != '\n';)
+      end++;
+    w->text[end] = '\0';
+    if (end > at) w->lines[w->n_lines++] = w->text + at;
+  }
+  if (w->n_lines > 0) return LIMN_OK;
+  return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                        "\"%s\" has no line, expected a prompt on each",
+                        cli_value(w->c, "prompts"));
+}
+
+static limn_status read_lines(crowd *w, limn_error *err) {
+  static const char *const others[] = {"ids", "file", "log-probs", "trace", "speculate"};
+  size_t size;
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (cli_is_given(w->c, others[i]) || cli_argument(w->c, 0))
+      return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                            "--prompts and %s%s are given, expected one of them",
+                            cli_argument(w->c, 0) ? "a prompt" : "--",
+                            cli_argument(w->c, 0) ? "" : others[i]);
+  if (!w->m->tokenizer)
+    return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
+                          "the model in \"%s\" has no tokenizer, expected --ids", w->m->folder);
+  limn_status status = limn_file_read(cli_value(w->c, "prompts"), 0, &w->text, &size, err);
+  return status == LIMN_OK ? split_lines(w, size, err) : status;
+}
+
+static limn_status open_line(crowd *w, generation *g, const char *line, limn_error *err) {
+  limn_tokens tokens = {0};
+  *g = (generation){.c = w->c, .m = w->m, .is_silent = true};
+  limn_status status = limn_tokenizer_encode(w->m->tokenizer, line, strlen(line),
+                                             LIMN_SPECIAL_AS_TEXT, &tokens, err);
+  g->ids = tokens.ids;
+  g->n_prompt = g->n = tokens.n;
+  tokens.ids = NULL;
+  limn_tokens_deinit(&tokens);
+  if (status == LIMN_OK) status = plan(g, err);
+  if (status == LIMN_OK) status = open_sampler(g, err);
+  if (status != LIMN_OK) return status;
+  size_t n = g->n_prompt + g->max_new;
+  int n_ctx = limn_model_config(w->m->model)->n_ctx;
+  limn_session_options o = {.n_ctx = n < (size_t)n_ctx ? (int)n : n_ctx, .batch = w->batch};
+  return cli_open_session(w->c, w->m, o, &g->s, err);
+}
+
+static void write_line(const crowd *w, const generation *g) {
+  limn_json *j = w->json;
+  limn_json_begin_object(j);
+  limn_json_key(j, "ids");
+  limn_json_begin_inline_array(j);
+  for (size_t i = 0; i < g->n; i++)
+    limn_json_int(j, g->ids[i]);
+  limn_json_end_array(j);
+  cli_json_int(j, "n_prompt", (int64_t)g->n_prompt);
+  limn_json_key(j, "text");
+  limn_json_string(j, g->text ? g->text : "", g->n_text);
+  cli_json_text(j, "ended_by", ending_name(g));
+  limn_json_end_object(j);
+}
+
+/* Shows what is whole, in the order of the lines. */
+static limn_status close_lines(crowd *w, limn_error *err) {
+  for (; w->n_closed < w->n_opened && w->all[w->n_closed].is_done; w->n_closed++) {
+    generation *g = &w->all[w->n_closed];
+    g->is_silent = w->json != NULL;
+    g->n_shown = 0;
+    limn_status status = show_prompt(g, err);
+    if (status != LIMN_OK) return status;
+    finish_text(g);
+    status = cli_check_edits(&g->s, err);
+    if (status != LIMN_OK) return status;
+    if (w->json) write_line(w, g);
+    deinit(g);
+    *g = (generation){.is_done = true};
+  }
+  return LIMN_OK;
+}
+
+/* One pass over the new tokens of those under way, as many as fit, and the next token of each. */
+static limn_status step(crowd *w, limn_error *err) {
+  limn_batch_item items[MOST_AT_ONCE];
+  generation *run[MOST_AT_ONCE];
+  size_t n = 0, n_rows = 0;
+  for (int64_t i = w->n_closed; i < w->n_opened; i++) {
+    generation *g = &w->all[i];
+    size_t n_new = g->n == g->n_prompt ? g->n_prompt : 1;
+    bool is_sliding = (int)n_new > (g->is_done ? 0 : limn_session_room(g->s.session));
+    size_t rows = is_sliding ? (size_t)limn_batch_max_rows(w->batch) : n_new;
+    if (g->is_done || n_rows + rows > (size_t)limn_batch_max_rows(w->batch)) continue;
+    n_rows += rows;
+    items[n] = (limn_batch_item){.session = g->s.session, .ids = g->ids + g->n - n_new, .n = n_new};
+    run[n++] = g;
+  }
+  limn_status status = limn_batch_evaluate(w->batch, items, n, err);
+  for (size_t i = 0; i < n && status == LIMN_OK; i++) {
+    limn_choice choice;
+    status =
+        limn_sample(run[i]->sampler, last_logits(run[i]), run[i]->ids, run[i]->n, &choice, err);
+    if (status == LIMN_OK) status = take(run[i], choice.id, err);
+  }
+  return status;
+}
+
+static limn_status run_lines(crowd *w, limn_error *err) {
+  limn_batch_options o = {.pool = w->m->pool};
+  limn_status status = read_lines(w, err);
+  if (status == LIMN_OK) status = limn_batch_new(w->m->model, &o, &w->batch, err);
+  if (status == LIMN_OK && w->json) limn_json_begin_array(w->json);
+  while (status == LIMN_OK && w->n_closed < w->n_lines) {
+    for (;
+         w->n_opened < w->n_lines && w->n_opened < w->n_closed + MOST_AT_ONCE && status == LIMN_OK;
+         w->n_opened++)
+      status = open_line(w, &w->all[w->n_opened], w->lines[w->n_opened], err);
+    if (status == LIMN_OK) status = step(w, err);
+    if (status == LIMN_OK) status = close_lines(w, err);
+    cli_progress("prompt", w->n_closed, w->n_lines);
+  }
+  cli_progress_end();
+  if (status == LIMN_OK && w->json) limn_json_end_array(w->json);
+  return status;
+}
+
+static int generate_lines(const cli *c, const cli_model *m, limn_json *json, limn_error *err) {
+  crowd w = {.c = c, .m = m, .json = json};
+  int result = run_lines(&w, err) == LIMN_OK ? CLI_OK : cli_fail(c, err);
+  for (int64_t i = w.n_closed; i < w.n_opened; i++)
+    deinit(&w.all[i]);
+  limn_batch_free(w.batch);
+  limn_free(w.all);
+  limn_free(w.lines);
+  limn_free(w.text);
+  return result;
+}
+
+/* ---- the command
+ * ------------------------------------------------------------------------------------ */
+
 static int run(cli *c) {
   limn_error err;
   cli_model m;
-  limn_json j;
-  generation g = {.c = c, .m = &m, .json = cli_flag(c, "json") ? &j : NULL};
+  limn_json j, *json = cli_flag(c, "json") ? &j : NULL;
+  generation g = {.c = c, .m = &m, .json = json};
+  int result;
   for (int i = 0; cli_list_at(c, "stop", i); i++)
     if (!*cli_list_at(c, "stop", i))
       return cli_bad(c, "option --stop has \"\", expected at least one character");
   if (cli_open_model(c, &m, &err) != LIMN_OK) return cli_fail(c, &err);
   cli_json_begin(&j, &err);
-  int result = run_all(&g, &err) == LIMN_OK ? CLI_OK : cli_fail(c, &err);
-  if (result == CLI_OK && g.json) result = cli_json_end(c, &j);
+  if (cli_is_given(c, "prompts"))
+    result = generate_lines(c, &m, json, &err);
+  else
+    result = run_all(&g, &err) == LIMN_OK ? CLI_OK : cli_fail(c, &err);
+  if (result == CLI_OK && json) result = cli_json_end(c, &j);
   deinit(&g);
   cli_close_model(&m);
   return result;
@@ -492,7 +674,7 @@ const cli_command cmd_generate = {
     .group = CLI_RUN,
     .rank = 10,
     .summary = "continue a text",
-    .usage = "[OPTION]... (PROMPT | --file FILE | --ids 1,2,3)",
+    .usage = "[OPTION]... (PROMPT | --file FILE | --ids 1,2,3 | --prompts FILE)",
     .description =
         "Continues PROMPT token by token and shows the text as it comes. Without options of "
         "sampling it takes the likeliest token each time. The steps of sampling and their order "

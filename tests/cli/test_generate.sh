@@ -97,7 +97,7 @@ complains "cannot write"
 tokens() { # the "tokens" of the JSON in $work/out
   sed -n '/"tokens"/,/^  \]/p' "$work/out"
 }
-for options in "" "--seed 3 --top-k 20" "--repetition-penalty 1.2" "--overflow slide -n 300"; do
+for options in "" "--seed 3 --top-k 20" "--repetition-penalty 1.2" "--overflow slide -n 270"; do
   run 0 generate "$prompt" -n 60 --ignore-end --json $options
   tokens >"$work/plain"
   run 0 generate "$prompt" -n 60 --ignore-end --json $options --speculate lookup
@@ -121,6 +121,34 @@ run 2 generate "$prompt" --speculate /nowhere
 complains "/nowhere"
 run 2 generate "$prompt" --speculate "$tiny"
 complains "the draft model has 512 tokens, expected 50257"
+
+# ---- the lines of a file: each as alone
+awk 'BEGIN { for (i = 0; i < 19; i++) { s = ""; for (k = 0; k <= i % 5; k++) s = s " the king " i * k;
+  print "Once" s; if (i == 3) print "" } printf "and the last line" }' >"$work/lines"
+for options in "-n 7" "-n 9 --seed 3 --top-k 9" "-n 12 --stop e --only-new"; do
+  grep . "$work/lines" | while IFS= read -r line; do
+    "$LIMN" generate "$line" $options </dev/null
+  done >"$work/alone"
+  run 0 generate --prompts "$work/lines" $options
+  check "20 lines as each alone, $options" cmp -s "$work/alone" "$work/out"
+done
+run 0 generate -p "$work/lines" -n 3 --json
+check "20 objects" [ "$(grep -c '"ended_by": "length"' "$work/out")" = 20 ]
+tail -n 2 "$work/lines" >"$work/two"
+run 0 generate -p "$work/two" -n 270 --overflow slide --ignore-end --only-new
+run 0 generate -p "$work/lines" -n 3 -e 'blocks.0.attn.hook_z[:,1]=0'
+quiet
+run 2 generate -p "$work/lines" "a prompt"
+complains "--prompts and a prompt are given"
+run 2 generate -p "$work/lines" --speculate lookup
+complains "--prompts and --speculate are given"
+: >"$work/none"
+run 2 generate -p "$work/none"
+complains "has no line, expected a prompt on each"
+run 2 generate -p /nowhere
+complains 'cannot open "/nowhere"'
+run 2 generate -p "$work/lines" -m "$tiny"
+complains "has no tokenizer"
 
 run 0 generate "Tschüß, 世界" -n 2
 check "UTF-8 stays whole" sh -c 'iconv -f UTF-8 -t UTF-8 "$1" >/dev/null' sh "$work/out"

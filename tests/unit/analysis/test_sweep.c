@@ -277,18 +277,6 @@ static void every_allocation_may_fail(void **state) {
   limn_allocator_set(NULL);
 }
 
-static int open_f32(void **state) {
-  static reference r;
-  reference_open(&r, "f32", NULL);
-  *state = &r;
-  return 0;
-}
-
-static int close_f32(void **state) {
-  reference_close(*state);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_cell_is_the_run_alone),
@@ -296,5 +284,5 @@ int main(void) {
       cmocka_unit_test(refusals),
       cmocka_unit_test(every_allocation_may_fail),
   };
-  return cmocka_run_group_tests(tests, open_f32, close_f32);
+  return cmocka_run_group_tests(tests, reference_set_up, reference_tear_down);
 }

@@ -446,18 +446,6 @@ static void every_allocation_may_fail(void **state) {
   limn_allocator_set(NULL);
 }
 
-static int open_f32(void **state) {
-  static reference r;
-  reference_open(&r, "f32", NULL);
-  *state = &r;
-  return 0;
-}
-
-static int close_f32(void **state) {
-  reference_close(*state);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(each_gets_what_it_gets_alone),
@@ -468,5 +456,5 @@ int main(void) {
       cmocka_unit_test(options_out_of_range),
       cmocka_unit_test(every_allocation_may_fail),
   };
-  return cmocka_run_group_tests(tests, open_f32, close_f32);
+  return cmocka_run_group_tests(tests, reference_set_up, reference_tear_down);
 }

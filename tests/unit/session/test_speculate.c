@@ -301,18 +301,6 @@ static void every_allocation_may_fail(void **state) {
   limn_session_free(draft);
 }
 
-static int open_f32(void **state) {
-  static reference r;
-  reference_open(&r, "f32", NULL);
-  *state = &r;
-  return 0;
-}
-
-static int close_f32(void **state) {
-  reference_close(*state);
-  return 0;
-}
-
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_same_tokens),
@@ -320,5 +308,5 @@ int main(void) {
       cmocka_unit_test(refusals),
       cmocka_unit_test(every_allocation_may_fail),
   };
-  return cmocka_run_group_tests(tests, open_f32, close_f32);
+  return cmocka_run_group_tests(tests, reference_set_up, reference_tear_down);
 }
