@@ -95,29 +95,11 @@ static inline __m256 of_half(__m256i a) {
 
 #include "kernels/lanes.h"
 
-const limn_kernels limn_kernels_avx2 = {
-    .name = "avx2",
-    .product = product,
-    .pack = pack,
-    .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},
-    .row = {NULL, row_f16, row_bf16, row_q8, row_q4},
-    .product_bf16 = widened_bf16,
-    .product_q8 = widened_q8,
-    .product_q4 = widened_q4,
-    .round_bf16 = limn_scalar_round_bf16,
-    .quantize = limn_scalar_quantize,
-    .norm_scale = norm_scale,
-    .normalize = normalize,
-    .softmax = softmax,
-    .activate = {activate_relu, activate_gelu_tanh, activate_gelu_erf, activate_quick_gelu,
-                 activate_silu},
-    .add = add,
-    .divide = divide,
-    .transpose = limn_scalar_transpose,
-    .spin_size = SPIN_VECTORS * LANES,
-    .spin = spin,
-    .read = read_all,
-};
+const limn_kernels limn_kernels_avx2 = {.name = "avx2",
+                                        LANES_TABLE,
+                                        WIDENED_TABLE,
+                                        .quantize = limn_scalar_quantize,
+                                        .transpose = limn_scalar_transpose};
 
 #else
 typedef int limn_no_avx2_here; /* a file must not be empty */

@@ -322,28 +322,16 @@ static void quantize(int64_t n, const float *x, limn_quantized out) {
 /* ---- the tables -------------------------------------------------------------------------------
  */
 
-#define COMMON                                                                                     \
-  .product = product, .pack = pack,                                                                \
-  .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},                           \
-  .row = {NULL, row_f16, row_bf16, row_q8, row_q4}, .quantize = quantize,                          \
-  .norm_scale = norm_scale, .normalize = normalize, .softmax = softmax,                            \
-  .activate = {activate_relu, activate_gelu_tanh, activate_gelu_erf, activate_quick_gelu,          \
-               activate_silu},                                                                     \
-  .add = add, .divide = divide, .transpose = transpose, .spin_size = SPIN_VECTORS * LANES,         \
-  .spin = spin, .read = read_all
-
-const limn_kernels limn_kernels_avx512 = {.name = "avx512",
-                                          .product_bf16 = widened_bf16,
-                                          .product_q8 = widened_q8,
-                                          .product_q4 = widened_q4,
-                                          .round_bf16 = limn_scalar_round_bf16,
-                                          COMMON};
+const limn_kernels limn_kernels_avx512 = {
+    .name = "avx512", LANES_TABLE, WIDENED_TABLE, .quantize = quantize, .transpose = transpose};
 const limn_kernels limn_kernels_avx512_vnni = {.name = "avx512_vnni",
+                                               LANES_TABLE,
                                                .product_bf16 = product_bf16,
                                                .product_q8 = product_q8,
                                                .product_q4 = product_q4,
                                                .round_bf16 = round_bf16,
-                                               COMMON};
+                                               .quantize = quantize,
+                                               .transpose = transpose};
 
 #else
 typedef int limn_no_avx512_here; /* a file must not be empty */

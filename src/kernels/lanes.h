@@ -5,7 +5,7 @@
  * a number does not depend on where in a row it stands.
  *
  * A product keeps a tile of the output in registers while it runs along the inputs: each vector of
- * weights is loaded once for TILE_ROWS rows and each activation once for TILE_VECTORS vectors
+ * weights is loaded once for LIMN_TILE rows and each activation once for TILE_VECTORS vectors
  * (Goto and van de Geijn 2008, "Anatomy of high-performance matrix multiplication").
  *
  * To define before: LANES, TILE_VECTORS; types V (LANES floats) and D (LANES / 2 doubles);
@@ -42,7 +42,7 @@ INLINE void store(float *p, int64_t n, V v) {
 enum { AHEAD = 4096 };
 
 INLINE void ask_ahead(const void *p) {
-  __builtin_prefetch((const unsigned char *)p + AHEAD);
+  __builtin_prefetch((const void *)((uintptr_t)p + AHEAD)); /* may lie behind the end */
 }
 
 /* ---- products ---------------------------------------------------------------------------------
@@ -588,3 +588,17 @@ static float read_all(int64_t n, const float *x) {
       s[v] = V_ADD(s[v], V_LOAD(x + i + v * LANES));
   return V_TOTAL(V_ADD(V_ADD(s[0], s[1]), V_ADD(s[2], s[3])));
 }
+
+/* What every table made of this file has in common; it adds its name and what is left. */
+#define LANES_TABLE                                                                                \
+  .product = product, .pack = pack,                                                                \
+  .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},                           \
+  .row = {NULL, row_f16, row_bf16, row_q8, row_q4}, .norm_scale = norm_scale,                      \
+  .normalize = normalize, .softmax = softmax,                                                      \
+  .activate = {activate_relu, activate_gelu_tanh, activate_gelu_erf, activate_quick_gelu,          \
+               activate_silu},                                                                     \
+  .add = add, .divide = divide, .spin_size = SPIN_VECTORS * LANES, .spin = spin, .read = read_all
+/* For those without dot products of 16-bit floats and bytes. */
+#define WIDENED_TABLE                                                                              \
+  .product_bf16 = widened_bf16, .product_q8 = widened_q8, .product_q4 = widened_q4,                \
+  .round_bf16 = limn_scalar_round_bf16
