@@ -17,6 +17,18 @@ class _Tokens(ctypes.Structure):  # limn_tokens of limn/tokenizer.h
     ]
 
 
+class _Text(ctypes.Structure):  # limn_text
+    _fields_ = [("bytes", ctypes.c_void_p), ("n", ctypes.c_size_t)]
+
+
+class _Batch(ctypes.Structure):  # limn_batch
+    _fields_ = [
+        ("ids", ctypes.POINTER(ctypes.c_int32)),
+        ("starts", ctypes.POINTER(ctypes.c_size_t)),
+        ("n", ctypes.c_size_t),
+    ]
+
+
 class _Error(ctypes.Structure):  # limn_error of limn/base.h
     _fields_ = [
         ("status", ctypes.c_int),
@@ -46,12 +58,19 @@ def _check(function, *arguments):
 
 
 class Tokenizer:
-    """The tokenizer in a folder with vocab.json and merges.txt, or tokenizer.json."""
+    """The tokenizer in a folder or a file that limn reads."""
 
     def __init__(self, folder):
         self._library = ctypes.CDLL(library_path())
         self._library.limn_tokenizer_close.argtypes = [ctypes.c_void_p]
         self._library.limn_tokens_deinit.argtypes = [ctypes.POINTER(_Tokens)]
+        self._library.limn_batch_deinit.argtypes = [ctypes.POINTER(_Batch)]
+        self._library.limn_tokenizer_bytes.argtypes = [
+            ctypes.c_void_p,
+            ctypes.c_int32,
+            ctypes.c_void_p,
+        ]
+        self._library.limn_tokenizer_bytes.restype = ctypes.c_void_p
         self._handle = ctypes.c_void_p()
         self._call("limn_tokenizer_open", os.fsencode(folder), ctypes.byref(self._handle))
 
@@ -73,6 +92,46 @@ class Tokenizer:
             return tokens.ids[: tokens.n]
         finally:
             self._library.limn_tokens_deinit(ctypes.byref(tokens))
+
+    def encode_bytes(self, data):
+        """The ids of any bytes, as a list."""
+        return self.encode(data.decode("utf-8", "surrogateescape"))
+
+    def encode_many(self, texts, cache=1 << 20):
+        """The ids of many texts (bytes), as one array, and how many each has."""
+        import numpy as np
+
+        data = b"".join(texts)
+        sizes = np.fromiter(map(len, texts), np.uint64, len(texts))
+        rows = np.empty((len(texts), 2), np.uint64)
+        buffer = ctypes.create_string_buffer(data, len(data) + 1)
+        rows[:, 0] = ctypes.addressof(buffer) + np.cumsum(sizes) - sizes
+        rows[:, 1] = sizes
+        batch = _Batch()
+        self._call(
+            "limn_tokenizer_encode_batch",
+            self._handle,
+            None,
+            rows.ctypes.data_as(ctypes.POINTER(_Text)),
+            ctypes.c_size_t(len(texts)),
+            0,
+            ctypes.c_size_t(cache),
+            ctypes.byref(batch),
+        )
+        starts = np.ctypeslib.as_array(batch.starts, (len(texts) + 1,)).astype(np.int64)
+        n = int(starts[-1])
+        ids = np.ctypeslib.as_array(batch.ids, (n,)).copy() if n else np.empty(0, np.int32)
+        self._library.limn_batch_deinit(ctypes.byref(batch))
+        return ids, np.diff(starts)
+
+    def vocab_size(self):
+        return self._library.limn_tokenizer_vocab_size(self._handle)
+
+    def bytes_of(self, token):
+        """The bytes of a token; None where there is none."""
+        n = ctypes.c_size_t()
+        at = self._library.limn_tokenizer_bytes(self._handle, token, ctypes.byref(n))
+        return ctypes.string_at(at, n.value) if at else None
 
     def close(self):
         self._library.limn_tokenizer_close(self._handle)

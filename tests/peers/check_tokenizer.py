@@ -1,39 +1,48 @@
 #!/usr/bin/env python3
-"""Compares limn's GPT-2 tokenizer with tiktoken and Hugging Face's tokenizers on random texts.
+"""Compares limn's tokenizers with tiktoken and Hugging Face's tokenizers, id for id.
 
-    pip install tiktoken tokenizers
-    tests/peers/check_tokenizer.py --lib build/release/liblimn.so --model models/tales [--strings N]
+    pip install tiktoken tokenizers numpy
+    tests/peers/check_tokenizer.py --lib build/release/liblimn.so --model models/tales \\
+        [--ranks r50k=FILE]... [--strings N] [--family NAME]... [--vectors FILE.inp] [--book FILE]...
 
-Texts are drawn from all of Unicode, weighted to what splitting turns on: contractions, runs of
-spaces and line feeds, digits, combining marks, emoji with joiners, controls. Every code point is
-also tried alone and between letters, spaces and digits. Exit status 1 at the first difference.
+`gpt2` is the bundled table, by both references. `--ranks NAME=FILE` adds an encoding of tiktoken's
+with its published ranks (r50k, p50k, cl100k, o200k). Families whose vocabulary is nobody's to give
+away (llama3, qwen2, qwen3.5, tekken, starcoder, falcon, deepseek, and o200k as a tokenizer.json says
+it) are tried on a vocabulary that limn learns here, which the reference loads with the family's own
+pre-tokenizer.
+
+For each: every Unicode scalar value alone and between letters, digits, spaces and line feeds; N random
+texts, weighted to what splitting turns on (default 100000); damaged UTF-8; translations in many
+languages and source code from this system; long runs; every id decoded. Characters that a reference
+with another version of Unicode puts into another class are listed, by reason, and left out of the
+random texts. Exit status 1 when anything else differs.
 """
 import argparse
-import ctypes
+import base64
+import functools
+import glob
+import itertools
 import json
 import os
 import random
 import sys
+import tempfile
+import time
+import unicodedata
 
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+import numpy as np  # noqa: E402
+import regex  # noqa: E402
+import tiktoken  # noqa: E402
+from tokenizers import Tokenizer, models  # noqa: E402
 
-class Tokens(ctypes.Structure):
-    _fields_ = [("ids", ctypes.POINTER(ctypes.c_int32)), ("offsets", ctypes.POINTER(ctypes.c_size_t)),
-                ("n", ctypes.c_size_t), ("capacity", ctypes.c_size_t)]
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
+import families  # noqa: E402
+import limn_tokenizer  # noqa: E402
+import tokenizer_texts  # noqa: E402
 
-
-class Limn:
-    def __init__(self, path, folder):
-        self.lib = ctypes.CDLL(os.path.abspath(path))
-        self.handle = ctypes.c_void_p()
-        self.tokens = Tokens()
-        if self.lib.limn_tokenizer_open(folder.encode(), ctypes.byref(self.handle), None):
-            sys.exit(f"limn cannot open the tokenizer in {folder}")
-
-    def encode(self, data):
-        status = self.lib.limn_tokenizer_encode(self.handle, data, ctypes.c_size_t(len(data)), 0,
-                                                ctypes.byref(self.tokens), None)
-        assert status == 0
-        return self.tokens.ids[:self.tokens.n]
+DRAW = 200_000  # parts of random texts at once
+SHOWN = 5
 
 
 def byte_symbols():
@@ -42,92 +51,311 @@ def byte_symbols():
     return {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(rest)}
 
 
-def peers(folder):
-    found = {}
+def bytes_of_symbols(word, symbols=byte_symbols()):
+    return bytes(symbols[c] for c in word)
+
+
+class Tiktoken:
+    name = "tiktoken " + tiktoken.__version__
+
+    def __init__(self, encoding, pattern):
+        self.encoding, self.pattern = encoding, pattern
+        self._encode = encoding._core_bpe.encode_ordinary
+
+    def encode_many(self, texts):
+        return list(map(self._encode, texts))
+
+    def encode_piece(self, piece):
+        return self.encoding._encode_single_piece(piece)
+
+    def tokens(self):
+        for token in range(self.encoding.n_vocab):
+            try:
+                yield token, self.encoding.decode_single_token_bytes(token)
+            except KeyError:
+                yield token, None
+
+
+class HuggingFace:
+    name = "tokenizers"
+
+    def __init__(self, tokenizer):
+        self.tokenizer = tokenizer
+
+    def encode_many(self, texts):
+        encoded = self.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
+        return [e.ids for e in encoded]
+
+    def tokens(self):
+        for token in range(self.tokenizer.get_vocab_size()):
+            word = self.tokenizer.id_to_token(token)
+            is_text = word is None or "<|" in word
+            yield token, None if is_text else bytes_of_symbols(word)
+
+
+# ---- what is compared ------------------------------------------------------------------------------
+
+
+def from_ranks(name, path):
+    with open(path, "rb") as file:
+        ranks = {base64.b64decode(a): int(b) for a, b in (line.split() for line in file if line.strip())}
+    pattern = families.TIKTOKEN[name]
+    encoding = tiktoken.Encoding(name, pat_str=pattern, mergeable_ranks=ranks, special_tokens={})
+    return limn_tokenizer.Tokenizer(path), [Tiktoken(encoding, pattern)]
+
+
+def bundled(folder):
     with open(os.path.join(folder, "vocab.json"), encoding="utf-8") as file:
         vocab = json.load(file)
-    try:
-        import tiktoken
-        symbols = byte_symbols()
-        ranks = {bytes(symbols[c] for c in word): i for word, i in vocab.items()
-                 if word != "<|endoftext|>"}
-        pattern = r"""'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"""
-        found["tiktoken"] = tiktoken.Encoding("gpt2", pat_str=pattern, mergeable_ranks=ranks,
-                                              special_tokens={}).encode_ordinary
-    except ImportError:
-        print("tiktoken is not installed: left out")
-    try:
-        from tokenizers import Tokenizer, models, pre_tokenizers
-        tokenizer = Tokenizer(models.BPE.from_file(os.path.join(folder, "vocab.json"),
-                                                   os.path.join(folder, "merges.txt")))
-        tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        found["tokenizers"] = lambda text: tokenizer.encode(text, add_special_tokens=False).ids
-    except ImportError:
-        print("tokenizers is not installed: left out")
-    return found
+    ranks = {bytes_of_symbols(w): i for w, i in vocab.items() if w != "<|endoftext|>"}
+    encoding = tiktoken.Encoding(
+        "gpt2", pat_str=families.GPT2, mergeable_ranks=ranks, special_tokens={}
+    )
+    return limn_tokenizer.Tokenizer(folder), [
+        Tiktoken(encoding, families.GPT2),
+        HuggingFace(load(folder, "gpt2")),
+    ]
 
 
-ALL = [c for c in range(0x110000) if not 0xD800 <= c < 0xE000]
-PIECES = (["'s", "'t", "'re", "'ve", "'m", "'ll", "'d", "'S", "'", "\u2019s", " ", "  ", "   ", "\n",
-           "\n\n", "\r\n", "\t", "\u00a0", "\u2003", "\u3000", "\u0085", "\x00", "\x1b", "\x7f", "\ufeff",
-           "\u200d", "\u0301", "\u0345", "\U0001f469\u200d\U0001f469\u200d\U0001f467", "\U0001f1e9\U0001f1ea",
-           "1", "23", "456", "\u0661", "\u216b", "\u00bd", ".", "...", "!?", "--", "_", "<|endoftext|>",
-           "the", " The", "hello", "Wörter", "слово", "文字", "คำ", "한국어", "नमस्ते", "عربي"])
-RANGES = [(0x20, 0x7F), (0xA0, 0x250), (0x300, 0x370), (0x370, 0x530), (0x590, 0x700), (0x900, 0xE00),
-          (0x2000, 0x2070), (0x3040, 0x3100), (0x4E00, 0x4F00), (0xAC00, 0xAD00), (0x1F300, 0x1F700)]
+def load(folder, family):
+    files = (os.path.join(folder, name) for name in ("vocab.json", "merges.txt"))
+    tokenizer = Tokenizer(models.BPE.from_file(*files))
+    tokenizer.pre_tokenizer = families.pre_tokenizer(family)
+    return tokenizer
 
 
-def random_text(rng):
-    parts = []
-    for _ in range(rng.randint(1, 12)):
-        kind = rng.random()
-        if kind < 0.45:
-            parts.append(rng.choice(PIECES))
-        elif kind < 0.8:
-            low, high = rng.choice(RANGES)
-            parts.append("".join(chr(rng.randrange(low, high)) for _ in range(rng.randint(1, 5))))
-        else:
-            parts.append(chr(rng.choice(ALL)))
-    return "".join(parts)
+@functools.cache
+def learning_text():
+    rng = random.Random(7)
+    texts = list(itertools.islice(tokenizer_texts.source_code(1_000_000), 200))
+    texts += [text[:20_000] for text in tokenizer_texts.translations().values()]
+    texts.append("".join(chr(rng.choice(tokenizer_texts.SCALARS)) for _ in range(50_000)))
+    return "\n".join(texts).encode("utf-8")
 
 
-def compare(limn, others, text):
-    ours = limn.encode(text.encode())
-    for name, encode in others.items():
-        theirs = encode(text)
-        if ours != theirs:
-            print(f"differs from {name}: {text!r}\n  limn {ours}\n  {name} {theirs}")
-            sys.exit(1)
+def learned(family, folder):
+    trainer = limn_tokenizer.Trainer(6000, 2, pattern=family)
+    trainer.feed(learning_text())
+    trainer.learn()
+    trainer.write(folder)
+    trainer.close()
+    return limn_tokenizer.Tokenizer(folder), [HuggingFace(load(folder, family))]
+
+
+# ---- comparing -------------------------------------------------------------------------------------
+
+
+class Check:
+    def __init__(self, family, limn, references):
+        self.family, self.limn, self.references = family, limn, references
+        self.n_differences = 0
+
+    def say(self, text):
+        print(f"{self.family}: {text}", flush=True)
+
+    def differ(self, texts):
+        """The numbers of texts with other ids than a reference, [(number, reference, ids, ids)]."""
+        ids, counts = self.limn.encode_many([t.encode("utf-8") for t in texts])
+        starts = np.concatenate(([0], np.cumsum(counts)))
+        for reference in self.references:
+            theirs = reference.encode_many(texts)
+            flat = np.fromiter(itertools.chain.from_iterable(theirs), np.int32)
+            sizes = np.fromiter(map(len, theirs), np.int64, len(theirs))
+            if np.array_equal(sizes, counts) and np.array_equal(flat, ids):
+                continue
+            for i, wanted in enumerate(theirs):
+                found = ids[starts[i] : starts[i + 1]].tolist()
+                if found != wanted:
+                    yield i, reference.name, found, wanted
+
+    def hold(self, texts):
+        """Counts and shows differences."""
+        for i, name, found, wanted in self.differ(texts):
+            self.n_differences += 1
+            if self.n_differences <= SHOWN:
+                self.say(f"{texts[i][:200]!r}: limn {found[:40]}, {name} {wanted[:40]}")
+
+    def code_points(self):
+        """Those that a reference treats otherwise."""
+        odd = {}
+        for at in range(0, len(tokenizer_texts.SCALARS), 20_000):
+            part = [chr(c) for c in tokenizer_texts.SCALARS[at : at + 20_000]]
+            texts = part + [f"{c} a{c}b 1{c}2  {c} {c}{c}\n{c} A{c}c.{c}'s{c}\n\n" for c in part]
+            for i, name, _, _ in self.differ(texts):
+                odd.setdefault(name, set()).add(part[i % len(part)])
+        self.say(f"{len(tokenizer_texts.SCALARS)} code points alone and between others")
+        for name, found in odd.items():
+            explained = self.explain(name, found)
+            self.n_differences += len(found) - explained
+        return set().union(*odd.values())
+
+    def explain(self, name, found):
+        """Lists code points by the reason for which a reference may differ; how many have one."""
+        reasons = {}
+        for c in sorted(found):
+            old = unicodedata.category(c)
+            older = unicodedata.ucd_3_2_0.category(c)
+            if old == "Cn":
+                why = f"unassigned in Unicode {unicodedata.unidata_version}"
+            elif old != older:
+                why = f"{old}, was {older} in Unicode 3.2"
+            else:
+                why = ""
+            reasons.setdefault(why, []).append(c)
+        for why, members in reasons.items():
+            shown = " ".join(f"U+{ord(c):04X}" for c in members[:12])
+            more = f" and {len(members) - 12} more" if len(members) > 12 else ""
+            self.say(f"{name} differs for {len(members)} characters ({why or 'no reason'}): {shown}{more}")
+        return len(found) - len(reasons.get("", []))
+
+    def random_texts(self, wanted, seed, without):
+        source, done, start, size = tokenizer_texts.RandomTexts(seed, without), 0, time.time(), 0
+        said = start
+        while done < wanted:
+            texts = source.draw(DRAW)[: wanted - done]
+            self.hold(texts)
+            done += len(texts)
+            size += sum(map(len, texts))
+            if time.time() - said > 300:
+                said = time.time()
+                self.say(f"... {done} random texts, {self.n_differences} differences")
+        took = time.time() - start
+        self.say(f"{done} random texts, {size} characters, {done / max(took, 1e-9):.0f} a second")
+
+    def broken_bytes(self, wanted, seed, without):
+        """Each byte that is no part of a character counts as a character of category C: the places
+        where a text with such characters in their stead is cut, and the bytes merged between."""
+        reference = self.references[0]
+        if not isinstance(reference, Tiktoken):
+            return
+        rng, source = random.Random(seed), tokenizer_texts.RandomTexts(seed + 1, without)
+        # This module's \s has four controls more than Unicode's White_Space.
+        white = reference.pattern.replace(r"\s", r"\p{White_Space}").replace(r"\S", r"\P{White_Space}")
+        pattern = regex.compile(white)
+        texts = [t for t in source.draw(wanted * 10) if t][:wanted]
+        data = [tokenizer_texts.damaged(rng, text) for text in texts]
+        ids, counts = self.limn.encode_many(data)
+        starts = np.concatenate(([0], np.cumsum(counts)))
+        for i, bytes_ in enumerate(data):
+            wanted_ids = []
+            stand_in = "".join(
+                "\ue000" if 0xDC80 <= ord(c) < 0xDD00 else c for c in decode(bytes_)
+            )
+            at = 0
+            for match in pattern.finditer(stand_in):
+                size = encoded_size(decode(bytes_), match.start(), match.end())
+                wanted_ids += reference.encode_piece(bytes_[at : at + size])
+                at += size
+            if ids[starts[i] : starts[i + 1]].tolist() != wanted_ids:
+                self.n_differences += 1
+                if self.n_differences <= SHOWN:
+                    self.say(f"{bytes_!r} is cut otherwise")
+        self.say(f"{len(data)} texts with damaged UTF-8")
+
+    def real_texts(self, books):
+        languages = tokenizer_texts.translations()
+        for text in languages.values():
+            self.hold([text, *text.split("\n")])
+        size = sum(map(len, languages.values()))
+        self.say(f"translations in {len(languages)} languages, {size} characters")
+        code = list(tokenizer_texts.source_code())
+        self.hold(code)
+        self.say(f"{len(code)} sources of programs, {sum(map(len, code))} characters")
+        if books:
+            texts = [open(book, encoding="utf-8", newline="").read() for book in books]
+            self.hold(texts)
+            self.say(f"{len(texts)} books, {sum(map(len, texts))} characters")
+
+    def runs(self, n):
+        done = []
+        for what, text in tokenizer_texts.long_runs(n).items():
+            try:
+                self.hold([text])
+                done.append(what)
+            except BaseException as error:  # a panic of the reference is none of Exception's
+                if isinstance(error, KeyboardInterrupt):
+                    raise
+                self.say(f"a run of {n} bytes, {what}: the reference gives up ({error})")
+        self.say(f"runs of {n} bytes: {', '.join(done)}")
+
+    def ids(self):
+        n = 0
+        for reference in self.references:
+            for token, wanted in reference.tokens():
+                if wanted is None:
+                    continue
+                n += 1
+                if self.limn.bytes_of(token) != wanted:
+                    self.n_differences += 1
+                    self.say(f"token {token} is {self.limn.bytes_of(token)}, expected {wanted}")
+        self.say(f"{n} ids decoded")
+
+
+def decode(data):
+    """Python's decoder, which takes the bytes of a surrogate or a cut character one by one."""
+    return data.decode("utf-8", "surrogateescape")
+
+
+def encoded_size(text, start, end):
+    return len(text[start:end].encode("utf-8", "surrogateescape"))
+
+
+def vectors(limn, path):
+    with open(path, encoding="utf-8", newline="") as file:
+        texts = file.read().split("\n__ggml_vocab_test__\n")
+    with open(path[:-3] + "out", encoding="utf-8") as file:
+        lines = file.read().split("\n")
+    n = 0
+    for text, line in zip(texts, lines):
+        if limn.encode(text) != [int(i) for i in line.split()]:
+            sys.exit(f"differs from the vector of {text!r}")
+        n += 1
+    print(f"gpt2: {n} vectors of llama.cpp")
+
+
+def compare(name, limn, references, options):
+    check = Check(name, limn, references)
+    without = check.code_points()
+    check.ids()
+    check.real_texts(options.book)
+    check.runs(options.run)
+    check.broken_bytes(min(options.strings, 100_000), options.seed, without)
+    check.random_texts(options.strings, options.seed, without)
+    check.say(f"{check.n_differences or 'no'} differences from {', '.join(r.name for r in references)}")
+    return check.n_differences == 0
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--lib", required=True, help="liblimn.so")
     parser.add_argument("--model", required=True, help="folder with vocab.json and merges.txt")
-    parser.add_argument("--strings", type=int, default=1_000_000)
+    parser.add_argument("--ranks", action="append", default=[], metavar="NAME=FILE")
+    parser.add_argument("--family", action="append", help="only these; all when none is given")
+    parser.add_argument("--strings", type=int, default=100_000)
+    parser.add_argument("--run", type=int, default=1_000_000, help="bytes of a long run")
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--book", action="append", default=[], metavar="FILE")
     parser.add_argument("--vectors", help="a .inp file with its .out beside it, of llama.cpp")
     options = parser.parse_args()
-    limn, others = Limn(options.lib, options.model), peers(options.model)
-    if options.vectors:
-        texts = open(options.vectors, encoding="utf-8", newline="").read().split("\n__ggml_vocab_test__\n")
-        lines = open(options.vectors[:-3] + "out", encoding="utf-8").read().split("\n")
-        n = 0
-        for text, line in zip(texts, lines):
-            if limn.encode(text.encode()) != [int(i) for i in line.split()]:
-                sys.exit(f"differs from the vector of {text!r}")
-            n += 1
-        print(f"{n} vectors: no difference")
-    if not others:
-        sys.exit("no peer is installed")
-    for code in ALL:
-        c = chr(code)
-        compare(limn, others, f"{c} a{c}b 1{c}2  {c} {c}{c}\n{c}")
-    print(f"{len(ALL)} code points alone and between others: no difference from {', '.join(others)}")
-    rng = random.Random(options.seed)
-    for _ in range(options.strings):
-        compare(limn, others, random_text(rng))
-    print(f"{options.strings} random texts: no difference from {', '.join(others)}")
+    os.environ["LIMN_LIB"] = os.path.abspath(options.lib)
+    ranks = dict(word.split("=", 1) for word in options.ranks)
+    good = True
+    with tempfile.TemporaryDirectory() as folder:
+        makers = {"gpt2": lambda: bundled(options.model)}
+        for name, path in ranks.items():
+            makers[name] = functools.partial(from_ranks, name, path)
+        for name in families.FAMILIES[1:]:
+            made = os.path.join(folder, name)
+            key = f"{name}.json" if name in ranks else name
+            makers[key] = functools.partial(learned, name, made)
+        for name in options.family or makers:
+            limn, references = makers[name]()
+            if name == "gpt2" and options.vectors:
+                vectors(limn, options.vectors)
+            good = compare(name, limn, references, options) and good
+    sys.exit(not good)
 
 
 main()
