@@ -52,8 +52,8 @@ LIMN_API void limn_trainer_free(limn_trainer *t);
 
 /*
  * The next n bytes of a text, any bytes. It is cut into pieces as the whole text would be, however
- * it comes in chunks. What is kept: at least 2 MiB for each thread, and as much as lies between two
- * places where a text may be cut for certain, a letter followed by white space. MEMORY; after a
+ * it comes in chunks. What is kept of it: up to 4 MiB for each thread, and as much as lies between
+ * two places where a text may be cut for certain, a letter followed by white space. MEMORY; after a
  * failure the trainer can only be freed.
  */
 LIMN_API limn_status limn_trainer_feed(limn_trainer *t, const void *text, size_t n,

@@ -16,10 +16,11 @@
 
 #include <string.h>
 
-#define BLOCK      ((size_t)2 << 20) /* bytes of text for each thread */
-#define SLACK      16                /* readable bytes behind the text */
-#define MOST_SHORT 15
-#define SHORT_TEXT ((size_t)1 << 8)
+#define BLOCK       ((size_t)2 << 20) /* bytes of text for each thread */
+#define FIRST_BLOCK ((size_t)1 << 16) /* what a small text takes */
+#define SLACK       16                /* readable bytes behind the text */
+#define MOST_SHORT  15
+#define SHORT_TEXT  ((size_t)1 << 8)
 
 /* ---- pieces as numbers ----------------------------------------------------------------------- */
 
@@ -290,7 +291,7 @@ limn_status limn_counter_init(limn_counter *c, limn_pattern pattern, bool by_lin
       .pattern = pattern, .by_line = by_line, .pool = pool, .n_tables = limn_pool_size(pool)};
   c->tables = limn_alloc_zeroed((size_t)c->n_tables, sizeof *c->tables);
   if (!c->tables) return limn_out_of_memory(err, "the pieces of a text");
-  return reserve(c, BLOCK * (size_t)c->n_tables, err);
+  return reserve(c, FIRST_BLOCK, err);
 }
 
 void limn_counter_deinit(limn_counter *c) {
@@ -311,7 +312,8 @@ limn_status limn_counter_feed(limn_counter *c, const void *text, size_t n, limn_
     from += part;
     n -= part;
     if (c->n < c->capacity) break;
-    size_t cut = last_cut(c, 0, c->n);
+    bool is_small = c->capacity < BLOCK * (size_t)c->n_tables;
+    size_t cut = is_small ? 0 : last_cut(c, 0, c->n);
     if (cut > 0)
       status = count_block(c, cut, err);
     else
