@@ -87,3 +87,19 @@ def machine():
         "kernel": platform.release(),
         "load": os.getloadavg(),
     }
+
+
+def ids_for(options):
+    """Random tokens, options.context of them, for the model; made at random where none is named."""
+    import numpy as np
+
+    options.work.mkdir(parents=True, exist_ok=True)
+    if options.model is None:
+        options.model = options.work / "gpt2"
+        if not (options.model / "model.safetensors").exists():
+            tool = BENCH.parent / "tools/make_gpt2_random.py"
+            subprocess.run([sys.executable, "-B", tool, options.model], check=True)
+    config = json.loads((options.model / "config.json").read_text(encoding="utf-8"))
+    if options.context > config["n_positions"]:
+        sys.exit(f"{options.model} holds {config['n_positions']} positions only")
+    return np.random.default_rng(1).integers(0, config["vocab_size"], options.context).tolist()

@@ -46,7 +46,7 @@ class Tally:
         """Logits (n, vocabulary) of both, and the tokens that came."""
         self.error = max(self.error, float(np.abs(found - wanted).max()))
         self.largest = max(self.largest, float(np.abs(wanted).max()))
-        p, q = log_softmax(wanted), log_softmax(found.astype(np.float64))
+        p, q = weights.log_softmax(wanted), weights.log_softmax(found.astype(np.float64))
         self.loss -= q[np.arange(len(targets)), targets].sum()
         self.n += len(targets)
         self.kl += (np.exp(p) * (p - q)).sum(-1).tolist()
@@ -63,11 +63,6 @@ class Tally:
             "same_top": self.same / len(self.kl),
             "error": self.error / self.largest,
         }
-
-
-def log_softmax(x):
-    x = x - x.max(-1, keepdims=True)
-    return x - np.log(np.exp(x).sum(-1, keepdims=True))
 
 
 class Float64:

@@ -74,3 +74,8 @@ def logits64(folder, ids, rows):
         x = x + linear(gelu(linear(normed(x, h + ".ln_2"), h + ".mlp.c_fc")), h + ".mlp.c_proj")
     x = normed(x, "ln_f")[rows]
     return x @ w("wte.weight" if "lm_head.weight" not in weights else "lm_head.weight").T
+
+
+def log_softmax(x):
+    x = x - x.max(-1, keepdims=True)
+    return x - np.log(np.exp(x).sum(-1, keepdims=True))
