@@ -59,7 +59,7 @@ typedef struct limn_sweep_options {
   int32_t against; /* for DIFFERENCE: -1 for the likeliest but the target */
   limn_pool *pool; /* or NULL */
   int max_rows;    /* tokens in a pass, 0 for 512 (or the text's length where that is more) */
-  /* Called for each cell when not NULL, layer by layer; not LIMN_OK ends the sweep with that. */
+  /* Called once for each cell when not NULL, in no order; not LIMN_OK ends the sweep with that. */
   limn_status (*cell)(void *user, const limn_sweep_cell *cell, limn_error *err);
   void *user;
   /* Called after each pass when not NULL; true ends it with LIMN_ERROR_CANCELLED. */

@@ -44,11 +44,13 @@ typedef struct sweeping {
   int n;         /* tokens */
   int64_t width; /* numbers that the hook has for a position */
   const char *hook;
-  bool is_whole; /* every cell runs all positions */
+  bool is_whole;    /* every cell runs all positions */
+  bool may_be_same; /* putting a value where it is already changes nothing */
   limn_batch *batch;
   limn_session *clean;
   float *residual; /* (n_layer, n, d_model) in front of each layer */
   float *put;      /* (n_layer, n, width) what is put there; (width) zeros for ZERO */
+  float *before;   /* (n_layer, n, width) what is there without edits; NULL where not asked for */
   float *logits;   /* (vocab_size) without edits */
   int n_slots;
   slot *slots;
@@ -91,6 +93,7 @@ static limn_status find_hook(sweeping *w, limn_error *err) {
   /* An edit of hook_result takes its layer's output apart at all positions, which rounds
      otherwise; so may others that are computed on request only. */
   w->is_whole = is_by_head || hook.point->is_on_request;
+  w->may_be_same = w->o.put == LIMN_SWEEP_PATCH && !hook.point->is_on_request;
   const char *wanted = is_by_head ? "position, n_head" : "position";
   if (strncmp(hook.point->shape, wanted, strlen(wanted)) != 0)
     return limn_error_set(err, LIMN_ERROR_SHAPE, LIMN_NO_OFFSET,
@@ -114,10 +117,21 @@ static limn_status keep_residual(void *user, const limn_observation *seen, limn_
   return LIMN_OK;
 }
 
+static void keep_values(const sweeping *w, const limn_observation *seen, float *to) {
+  limn_tensor_gather(&seen->value, to + (int64_t)seen->hook.layer * w->n * w->width);
+}
+
 static limn_status keep_put(void *user, const limn_observation *seen, limn_error *err) {
   sweeping *w = user;
   (void)err;
-  limn_tensor_gather(&seen->value, w->put + (int64_t)seen->hook.layer * w->n * w->width);
+  keep_values(w, seen, w->put);
+  return LIMN_OK;
+}
+
+static limn_status keep_before(void *user, const limn_observation *seen, limn_error *err) {
+  sweeping *w = user;
+  (void)err;
+  keep_values(w, seen, w->before);
   return LIMN_OK;
 }
 
@@ -145,6 +159,9 @@ static limn_status run_clean(sweeping *w, limn_error *err) {
   if (status == LIMN_OK && w->o.put == LIMN_SWEEP_MEAN)
     status = limn_session_observe(w->clean, pattern_of(w, -1, pattern), LIMN_OBSERVE_READ, keep_put,
                                   w, NULL, err);
+  if (status == LIMN_OK && w->before)
+    status = limn_session_observe(w->clean, pattern_of(w, -1, pattern), LIMN_OBSERVE_READ,
+                                  keep_before, w, NULL, err);
   if (status == LIMN_OK) status = limn_session_evaluate(w->clean, w->ids, (size_t)w->n, err);
   if (status != LIMN_OK) return status;
   if (w->o.put == LIMN_SWEEP_MEAN) take_means(w);
@@ -277,47 +294,75 @@ static void measure_slot(void *user, size_t i) {
   w->slots[i].value = measure(w, limn_session_logits(w->slots[i].session, NULL));
 }
 
-static limn_status report(sweeping *w, int n, limn_error *err) {
-  for (int i = 0; i < n; i++) {
-    const slot *s = &w->slots[i];
-    limn_sweep_cell cell = {s->layer, s->column, limn_session_logits(s->session, NULL), s->value};
-    w->result->values[(int64_t)s->layer * w->result->n_columns + s->column] = s->value;
-    limn_status status = w->o.cell ? w->o.cell(w->o.user, &cell, err) : LIMN_OK;
-    if (status != LIMN_OK) return status;
-  }
-  return LIMN_OK;
+static limn_status report(sweeping *w, int layer, int column, const float *logits, double value,
+                          limn_error *err) {
+  limn_sweep_cell cell = {layer, column, logits, value};
+  w->result->values[(int64_t)layer * w->result->n_columns + column] = value;
+  return w->o.cell ? w->o.cell(w->o.user, &cell, err) : LIMN_OK;
 }
 
-/* As many cells from `first` on as fit into a pass; *n of them. */
-static limn_status run_pass(sweeping *w, int first, int n_cells, int *n, limn_error *err) {
+/* Measures and reports the first n slots. */
+static limn_status report_slots(sweeping *w, int n, limn_error *err) {
+  limn_status status = LIMN_OK;
+  limn_pool_run(w->o.pool, (size_t)n, measure_slot, w);
+  for (int i = 0; i < n && status == LIMN_OK; i++) {
+    const slot *s = &w->slots[i];
+    status = report(w, s->layer, s->column, limn_session_logits(s->session, NULL), s->value, err);
+  }
+  return status;
+}
+
+/* Whether the other text has there what the text has: texts often differ in a few tokens only. */
+static bool is_same(const sweeping *w, int number) {
+  int layer = number / w->result->n_columns, column = number % w->result->n_columns;
+  bool is_by_head = w->o.over == LIMN_SWEEP_HEADS;
+  int64_t part = is_by_head ? w->width / w->config->n_head : w->width;
+  int64_t first = is_by_head ? 0 : column, end = is_by_head ? w->n : column + 1;
+  for (int64_t i = first; w->before && i < end; i++) {
+    int64_t at = ((int64_t)layer * w->n + i) * w->width + (is_by_head ? column * part : 0);
+    if (memcmp(w->before + at, w->put + at, (size_t)part * sizeof(float)) != 0) return false;
+  }
+  return w->before != NULL;
+}
+
+/* Loads cells from *next on as they fit into a pass; those that change nothing are told at once. */
+static limn_status load_slots(sweeping *w, int *next, int n_cells, int *n_loaded, limn_error *err) {
+  const limn_sweep *r = w->result;
   int64_t n_rows = 0;
   limn_status status = LIMN_OK;
-  int n_loaded = 0;
-  while (status == LIMN_OK && n_loaded < w->n_slots && first + n_loaded < n_cells) {
-    n_rows += w->n - first_position(w, (first + n_loaded) % w->result->n_columns);
+  *n_loaded = 0;
+  for (; status == LIMN_OK && *n_loaded < w->n_slots && *next < n_cells; ++*next) {
+    int layer = *next / r->n_columns, column = *next % r->n_columns;
+    if (is_same(w, *next)) {
+      status = report(w, layer, column, w->logits, r->clean, err);
+      continue;
+    }
+    n_rows += w->n - first_position(w, column);
     if (n_rows > limn_batch_max_rows(w->batch)) break;
-    status = load_slot(w, first + n_loaded, n_loaded, err);
-    if (status == LIMN_OK) n_loaded++;
+    status = load_slot(w, *next, *n_loaded, err);
+    if (status == LIMN_OK) ++*n_loaded;
   }
+  return status;
+}
+
+static limn_status run_pass(sweeping *w, int *next, int n_cells, limn_error *err) {
+  int n_loaded;
+  limn_status status = load_slots(w, next, n_cells, &n_loaded, err);
   if (status == LIMN_OK) status = limn_batch_evaluate(w->batch, w->items, (size_t)n_loaded, err);
-  if (status == LIMN_OK) {
-    limn_pool_run(w->o.pool, (size_t)n_loaded, measure_slot, w);
-    status = report(w, n_loaded, err);
-  }
+  if (status == LIMN_OK) status = report_slots(w, n_loaded, err);
   for (int i = 0; i < n_loaded; i++)
     limn_session_unobserve(w->slots[i].session, w->slots[i].observer);
-  *n = n_loaded;
   return status;
 }
 
 static limn_status run_cells(sweeping *w, limn_error *err) {
-  int n_cells = w->result->n_layer * w->result->n_columns, n;
-  for (int done = 0; done < n_cells; done += n) {
-    limn_status status = run_pass(w, done, n_cells, &n, err);
+  int n_cells = w->result->n_layer * w->result->n_columns;
+  for (int done = 0; done < n_cells;) {
+    limn_status status = run_pass(w, &done, n_cells, err);
     if (status != LIMN_OK) return status;
-    if (w->o.progress && w->o.progress(w->o.user, done + n, n_cells))
+    if (w->o.progress && w->o.progress(w->o.user, done, n_cells))
       return limn_error_set(err, LIMN_ERROR_CANCELLED, LIMN_NO_OFFSET,
-                            "cancelled after %d of %d cells", done + n, n_cells);
+                            "cancelled after %d of %d cells", done, n_cells);
   }
   return LIMN_OK;
 }
@@ -359,7 +404,9 @@ static limn_status take_memory(sweeping *w, limn_error *err) {
   w->residual = limn_alloc_zeroed(cells, (size_t)w->config->d_model * f);
   w->logits = limn_alloc_zeroed((size_t)w->config->vocab_size, f);
   w->put = limn_alloc_zeroed(n_put, (size_t)w->width * f);
-  return w->residual && w->logits && w->put ? LIMN_OK : no_memory(err);
+  if (w->may_be_same) w->before = limn_alloc_zeroed(cells, (size_t)w->width * f);
+  bool has_all = w->residual && w->logits && w->put && (w->before || !w->may_be_same);
+  return has_all ? LIMN_OK : no_memory(err);
 }
 
 /* How many cells may be under way: more than rows are never needed. */
@@ -416,6 +463,7 @@ static void deinit(sweeping *w) {
   limn_free(w->items);
   limn_free(w->residual);
   limn_free(w->put);
+  limn_free(w->before);
   limn_free(w->logits);
 }
 

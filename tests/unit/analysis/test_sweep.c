@@ -125,10 +125,11 @@ static void each_cell_is_the_run_alone(void **state) {
   limn_error err;
   limn_pool *pool;
   CHECK_OK(limn_pool_new(2, &pool, &err), err);
-  for (int i = 0; i < N; i++)
-    other[i] = (r->ids[i] * 5 + i) % VOCAB;
   static const int rows[] = {0, 20, 64};
   for (size_t h = 0; h < sizeof hooks / sizeof *hooks; h++) {
+    /* Another text altogether, or one that differs late. */
+    for (int i = 0; i < N; i++)
+      other[i] = h % 2 == 0 || i == 9 ? (r->ids[i] * 5 + i) % VOCAB : r->ids[i];
     for (int put = LIMN_SWEEP_ZERO; put <= LIMN_SWEEP_PATCH; put++) {
       limn_sweep_options o = {.put = (limn_sweep_put)put,
                               .hook = hooks[h].given,
