@@ -67,10 +67,18 @@ static bool pieces_to_bytes(const char *text, size_t n, limn_bytes *out) {
   return true;
 }
 
+static int hex_value(char c) {
+  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+int limn_byte_of_piece(const char *text, size_t n) {
+  if (n != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
+  int high = hex_value(text[3]), low = hex_value(text[4]);
+  return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 static bool byte_token(const char *text, size_t n, limn_bytes *out) {
-  if (n != 6) return false;
-  char *end, digits[3] = {text[3], text[4], 0};
-  char byte = (char)strtoul(digits, &end, 16);
+  char byte = (char)limn_byte_of_piece(text, n);
   return limn_bytes_append(out, &byte, 1);
 }
 

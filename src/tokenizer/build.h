@@ -43,6 +43,9 @@ typedef enum limn_writing {
 limn_status limn_build_vocabulary(limn_tokenizer *t, const limn_entries *e, limn_writing writing,
                                   limn_error *err);
 
+/* The byte that "<0x41>" stands for, or -1. */
+int limn_byte_of_piece(const char *text, size_t n);
+
 /* The first byte that is no token of its own, or -1. */
 int limn_missing_byte(const limn_tokenizer *t);
 

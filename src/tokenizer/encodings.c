@@ -38,8 +38,8 @@ static const limn_encoding_special harmony[] = {ONE("<|startoftext|>", 199998),
                                                 ONE("<|message|>", 200008),
                                                 {"<|reserved_%d|>", 200009, 200009, 3},
                                                 ONE("<|call|>", 200012),
-                                                {"<|reserved_%d|>", 200013, 200013, 1075},
                                                 ONE("<|endofprompt|>", 200018),
+                                                {"<|reserved_%d|>", 200013, 200013, 1075},
                                                 END};
 static const limn_encoding_special llama3[] = {
     ONE("<|begin_of_text|>", 128000),   ONE("<|end_of_text|>", 128001),   {RESERVED, 128002, 0, 4},

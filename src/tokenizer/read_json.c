@@ -370,22 +370,12 @@ static limn_status read_model(reading *r) {
 /* ---- tokens -----------------------------------------------------------------------------------
  */
 
-/* <0x41>, in a vocabulary that is not byte-level. */
-static int byte_of_token(const char *text, size_t n) {
-  static const char digits[] = "0123456789ABCDEF";
-  const char *high, *low;
-  if (n != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
-  high = text[3] ? strchr(digits, text[3]) : NULL;
-  low = text[4] ? strchr(digits, text[4]) : NULL;
-  return high && low ? (int)((high - digits) * 16 + (low - digits)) : -1;
-}
-
 static limn_status collect_vocab(reading *r, const json_t *vocab) {
   const char *key;
   json_t *value, *object = limn_json_to_iterate(vocab);
   json_object_foreach(object, key, value) {
     size_t n = strlen(key);
-    bool is_byte = r->byte_fallback && byte_of_token(key, n) >= 0;
+    bool is_byte = r->byte_fallback && limn_byte_of_piece(key, n) >= 0;
     if (!json_is_integer(value))
       return limn_error_set(r->err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
                             "%s: the id of token \"%.100s\" is %s, expected an integer", r->path,
@@ -542,7 +532,7 @@ static limn_status collect_pieces(reading *r, const json_t *vocab) {
   json_object_foreach(object, key, value) {
     size_t n = strlen(key);
     int32_t id = (int32_t)json_integer_value(value);
-    int byte = byte_of_token(key, n);
+    int byte = limn_byte_of_piece(key, n);
     if (byte >= 0) sp->byte_ids[byte] = id;
     if (n > 0 && !limn_sentencepiece_add(sp, key, n, id)) return no_memory(r);
   }

@@ -20,9 +20,10 @@ typedef struct ranks {
   const char *path;
   const limn_encoding *encoding;
   limn_bytes bytes; /* of all tokens; room for them was made at the start */
-  limn_bytes texts; /* of special tokens that have a number, likewise */
+  limn_bytes texts; /* of special tokens, likewise */
   limn_entries entries;
   size_t n_tokens;
+  bool has_second; /* some special token has two texts */
   limn_error *err;
 } ranks;
 
@@ -113,34 +114,38 @@ static size_t count_specials(const limn_encoding *encoding) {
   return n;
 }
 
-static limn_status add_specials(ranks *r) {
+/* Calls `each` with every special token. */
+static limn_status for_specials(ranks *r, limn_tokenizer *t,
+                                limn_status (*each)(ranks *, limn_tokenizer *, const char *, size_t,
+                                                    int32_t)) {
   limn_status status = LIMN_OK;
   for (const limn_encoding_special *s = r->encoding->specials; s->text; s++) {
     for (int32_t i = 0; i < s->count && status == LIMN_OK; i++) {
       const char *text;
       size_t n;
       status = special_text(r, s, i, &text, &n);
-      /* A second text of an id is looked for as well; see add_second_texts. */
-      bool is_second = s->id + i < r->entries.limit && r->entries.by_id[s->id + i].text &&
-                       r->entries.by_id[s->id + i].kind == LIMN_TOKEN_SPECIAL;
-      if (status == LIMN_OK && !is_second)
-        status = limn_entries_set(&r->entries, text, n, s->id + i, LIMN_TOKEN_SPECIAL, r->err);
+      if (status == LIMN_OK) status = each(r, t, text, n, s->id + i);
     }
   }
   return status;
 }
 
-static limn_status add_second_texts(const ranks *r, limn_tokenizer *t) {
-  for (const limn_encoding_special *s = r->encoding->specials; s->text; s++) {
-    limn_added token = {.text = s->text, .n = strlen(s->text), .id = s->id, .is_special = true};
-    size_t n;
-    const char *text = limn_tokenizer_bytes(t, s->id, &n);
-    if (s->count > 1 || (n == token.n && memcmp(text, token.text, n) == 0)) continue;
-    if (strstr(token.text, "%d")) continue;
-    if (!limn_added_add(&t->specials, token)) return limn_out_of_memory(r->err, "special tokens");
-    limn_added_sort(&t->specials);
-  }
-  return LIMN_OK;
+/* An id with two texts is decoded to the first; both are looked for. */
+static limn_status add_special(ranks *r, limn_tokenizer *t, const char *text, size_t n,
+                               int32_t id) {
+  (void)t;
+  const limn_entry *e = id < r->entries.limit ? &r->entries.by_id[id] : NULL;
+  bool is_second = e && e->text && e->kind == LIMN_TOKEN_SPECIAL;
+  r->has_second = r->has_second || is_second;
+  if (is_second) return LIMN_OK;
+  return limn_entries_set(&r->entries, text, n, id, LIMN_TOKEN_SPECIAL, r->err);
+}
+
+static limn_status look_for_special(ranks *r, limn_tokenizer *t, const char *text, size_t n,
+                                    int32_t id) {
+  limn_added token = {.text = text, .n = n, .id = id, .is_special = true};
+  if (limn_added_add(&t->pipeline->before, token)) return LIMN_OK;
+  return limn_out_of_memory(r->err, "special tokens");
 }
 
 /* ---- the tokenizer ----------------------------------------------------------------------------
@@ -193,28 +198,25 @@ static limn_status check_bytes(const ranks *r, const limn_tokenizer *t) {
                         "\"%s\": no token for the byte %d, expected all 256", r->path, missing);
 }
 
-static limn_status add_nfc(limn_tokenizer *t, limn_error *err) {
+/* What is more than a pattern and merges goes the long way. */
+static limn_status add_pipeline(ranks *r, limn_tokenizer *t) {
   limn_pipeline *p = t->pipeline = limn_pipeline_new();
-  if (!p) return limn_out_of_memory(err, "a tokenizer");
-  for (size_t i = 0; i < t->specials.n; i++) {
-    if (!limn_added_add(&p->before, t->specials.tokens[i]))
-      return limn_out_of_memory(err, "special tokens");
-  }
+  if (!p) return limn_out_of_memory(r->err, "a tokenizer");
+  limn_status status = for_specials(r, t, look_for_special);
   limn_added_sort(&p->before);
-  p->normal[p->n_normal++] = (limn_step){.kind = LIMN_STEP_NFC};
+  if (r->encoding->is_nfc) p->normal[p->n_normal++] = (limn_step){.kind = LIMN_STEP_NFC};
   p->cuts[p->n_cuts++] = (limn_step){.kind = LIMN_STEP_PATTERN, .pattern = t->pattern};
   p->is_byte_level = true;
-  return LIMN_OK;
+  return status;
 }
 
 static limn_status build(ranks *r, limn_tokenizer *t) {
   limn_status status = limn_build_vocabulary(t, &r->entries, LIMN_WRITING_BYTES, r->err);
   if (status == LIMN_OK) status = check_bytes(r, t);
   if (status == LIMN_OK) status = check_twice(r, t);
-  if (status == LIMN_OK) status = add_second_texts(r, t);
   if (status == LIMN_OK) status = limn_build_from_ranks(t, r->err);
   t->pattern = r->encoding->pattern;
-  if (status == LIMN_OK && r->encoding->is_nfc) status = add_nfc(t, r->err);
+  if (status == LIMN_OK && (r->encoding->is_nfc || r->has_second)) status = add_pipeline(r, t);
   return status;
 }
 
@@ -237,11 +239,11 @@ static limn_status read_file(ranks *r, const limn_file *file, limn_tokenizer *t)
   limn_status status =
       limn_entries_init(&r->entries, r->path, (int64_t)(n_lines + n_specials) + 256, r->err);
   if (status == LIMN_OK && (!limn_bytes_reserve(&r->bytes, file->size + 1) ||
-                            !limn_bytes_reserve(&r->texts, n_specials * 64 + 1)))
+                            !limn_bytes_reserve(&r->texts, n_specials * 128 + 1)))
     status = limn_out_of_memory(r->err, "a vocabulary");
   if (status == LIMN_OK) status = read_lines(r, (const char *)file->data, file->size);
   if (status == LIMN_OK) status = check_count(r);
-  if (status == LIMN_OK) status = add_specials(r);
+  if (status == LIMN_OK) status = for_specials(r, NULL, add_special);
   return status == LIMN_OK ? build(r, t) : status;
 }
 

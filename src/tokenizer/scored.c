@@ -26,18 +26,6 @@ typedef struct scoring {
 /* ---- tokens -----------------------------------------------------------------------------------
  */
 
-static int hex_value(char c) {
-  return c >= '0' && c <= '9' ? c - '0' : c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
-/* The byte of <0x41>, or -1. */
-static int byte_of(const limn_scored *piece) {
-  const char *text = piece->text;
-  if (piece->n != 6 || memcmp(text, "<0x", 3) != 0 || text[5] != '>') return -1;
-  int high = hex_value(text[3]), low = hex_value(text[4]);
-  return high < 0 || low < 0 ? -1 : high * 16 + low;
-}
-
 static limn_status bad_piece(const scoring *s, size_t id, const char *what) {
   const limn_scored *piece = &s->pieces[id];
   return limn_error_set(s->err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET, "%s: piece %zu, \"%.*s\", %s",
@@ -53,7 +41,7 @@ static limn_status add_piece(scoring *s, size_t id, limn_token_kind *kind) {
   const limn_scored *piece = &s->pieces[id];
   limn_sentencepiece *sp = &s->p->sp;
   limn_added added = {.text = piece->text, .n = piece->n, .id = (int32_t)id};
-  int byte = byte_of(piece);
+  int byte = limn_byte_of_piece(piece->text, piece->n);
   bool is_done = true;
   *kind = LIMN_TOKEN_SPECIAL;
   switch (piece->type) {
