@@ -143,7 +143,8 @@ LIMN_API void limn_batch_deinit(limn_batch *batch);
 /*
  * A text that comes in chunks, cut anywhere. The ids are those of the whole text. What cannot be
  * known yet waits: the last word or run, and with special tokens the bytes with which one could
- * begin. Memory: the cache, and twice the longest piece.
+ * begin. Memory: the cache, and twice the longest piece. A tokenizer that changes texts before it
+ * cuts them (NFC, SentencePiece), or cuts them by an expression of its own, waits for the end.
  */
 typedef struct limn_encode_stream limn_encode_stream;
 
@@ -222,7 +223,8 @@ LIMN_API limn_status limn_tokenizer_printable(const limn_tokenizer *t, int32_t i
 
 /*
  * Where the piece that starts at byte `at` of the text ends: tokens do not reach over the ends of
- * pieces. `at` is 0 or an end that an earlier call gave. Precondition: at < n.
+ * pieces. `at` is 0 or an end that an earlier call gave. Precondition: at < n. A tokenizer that has
+ * more than one of the families' patterns to cut by gives n.
  */
 LIMN_API size_t limn_tokenizer_piece_end(const limn_tokenizer *t, const char *text, size_t n,
                                          size_t at);
