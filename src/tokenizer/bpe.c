@@ -199,13 +199,14 @@ static void next_window(windows *w) {
 }
 
 #define MOST_RETRIES 8
+#define LIMN_WINDOW 31
 
 limn_status limn_bpe_encode(limn_bpe *b, const limn_merger *merger, const limn_symbols *s,
                             const unsigned char *piece, size_t n, limn_error *err) {
   if (n > LIMN_SMALL_WINDOW && !s->is_ordered) return limn_bpe_heap(b, s, piece, n, err);
   limn_status status = reserve_out(b, n + LIMN_LARGE_WINDOW, err);
   if (status != LIMN_OK) return status;
-  windows w = {b, merger, s, piece, n, 0, 0, 0, LIMN_SMALL_WINDOW};
+  windows w = {b, merger, s, piece, n, 0, 0, 0, LIMN_WINDOW};
   b->n_out = 0;
   while (w.at < n) {
     next_window(&w);

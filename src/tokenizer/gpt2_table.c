@@ -38,45 +38,57 @@ static unsigned char byte_of(int32_t id) {
   return (unsigned char)limn_printable_to_byte((uint32_t)(256 + id - 188));
 }
 
-static uint32_t symbol_of(int32_t id) {
-  return id < 256 ? byte_of(id) : (uint32_t)id;
+/* What all tokens have together, and room to copy 16 bytes at a time. */
+#define N_BYTES 330000
+
+/* Copies n bytes of the vocabulary to its end, 16 at a time. */
+static void copy_to_end(limn_bytes *all, uint32_t from, uint32_t n) {
+  for (uint32_t done = 0; done < n; done += 16) {
+    char some[16];
+    memcpy(some, all->data + from + done, 16);
+    memcpy(all->data + all->size + done, some, 16);
+  }
+  all->size += n;
 }
 
-static limn_status add_pair(limn_tokenizer *t, size_t rank, limn_error *err) {
-  size_t n_left, n_right;
-  char both[256];
-  int32_t a = half(rank, 0), b = half(rank, 1), id = t->vocab_size;
-  const char *left = limn_tokenizer_bytes(t, a, &n_left);
-  memcpy(both, left, n_left);
-  const char *right = limn_tokenizer_bytes(t, b, &n_right);
-  memcpy(both + n_left, right, n_right);
+/* Two earlier tokens, put together, are the next. */
+static void add_pair(limn_tokenizer *t, size_t rank, const uint8_t symbols_of_bytes[256]) {
+  int32_t a = half(rank, 0), b = half(rank, 1), id = t->vocab_size++;
+  uint32_t n_a = t->starts[a + 1] - t->starts[a], n_b = t->starts[b + 1] - t->starts[b];
+  copy_to_end(&t->bytes, t->starts[a], n_a);
+  copy_to_end(&t->bytes, t->starts[b], n_b);
+  t->kinds[id] = LIMN_TOKEN_NORMAL;
+  t->starts[id + 1] = (uint32_t)t->bytes.size;
   t->symbols.of_ids[id] = (uint32_t)id;
-  limn_symbols_add(&t->symbols, symbol_of(a), symbol_of(b), id, n_left + n_right);
-  return limn_tokenizer_add(t, both, n_left + n_right, LIMN_TOKEN_NORMAL, err);
+  limn_symbols_add(&t->symbols, a < 256 ? symbols_of_bytes[a] : (uint32_t)a,
+                   b < 256 ? symbols_of_bytes[b] : (uint32_t)b, id, n_a + n_b);
 }
 
-static limn_status start_symbols(limn_tokenizer *t, limn_error *err) {
+static limn_status start_gpt2(limn_tokenizer *t, uint8_t symbols_of_bytes[256], limn_error *err) {
   int32_t byte_ids[256];
-  for (int32_t id = 0; id < 256; id++)
-    byte_ids[byte_of(id)] = id;
-  limn_status status = limn_symbols_start(&t->symbols, "GPT-2's tokenizer", 256 + N_MERGES,
-                                          256 + N_MERGES + 1, byte_ids, err);
+  limn_status status = limn_tokenizer_start(t, 256 + N_MERGES + 1, err);
+  if (status == LIMN_OK && !limn_bytes_reserve(&t->bytes, N_BYTES))
+    status = limn_out_of_memory(err, "a vocabulary");
+  for (int32_t id = 0; status == LIMN_OK && id < 256; id++) {
+    symbols_of_bytes[id] = byte_of(id);
+    byte_ids[symbols_of_bytes[id]] = id;
+    status = limn_tokenizer_add(t, &symbols_of_bytes[id], 1, LIMN_TOKEN_NORMAL, err);
+  }
+  if (status == LIMN_OK)
+    status = limn_symbols_start(&t->symbols, "GPT-2's tokenizer", 256 + N_MERGES,
+                                256 + N_MERGES + 1, byte_ids, err);
   for (int32_t id = 0; status == LIMN_OK && id < 256; id++)
-    t->symbols.of_ids[id] = byte_of(id);
+    t->symbols.of_ids[id] = symbols_of_bytes[id];
   return status;
 }
 
 limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err) {
-  limn_status status = limn_tokenizer_start(t, 256 + N_MERGES + 1, err);
-  if (status == LIMN_OK) status = start_symbols(t, err);
-  for (int32_t id = 0; status == LIMN_OK && id < 256; id++) {
-    unsigned char byte = byte_of(id);
-    status = limn_tokenizer_add(t, &byte, 1, LIMN_TOKEN_NORMAL, err);
-  }
-  for (size_t rank = 0; status == LIMN_OK && rank < N_MERGES; rank++)
-    status = add_pair(t, rank, err);
-  if (status == LIMN_OK)
-    status = limn_tokenizer_add(t, END_TEXT, strlen(END_TEXT), LIMN_TOKEN_SPECIAL, err);
+  uint8_t symbols_of_bytes[256] = {0};
+  limn_status status = start_gpt2(t, symbols_of_bytes, err);
+  if (status != LIMN_OK) return status;
+  for (size_t rank = 0; rank < N_MERGES; rank++)
+    add_pair(t, rank, symbols_of_bytes);
+  status = limn_tokenizer_add(t, END_TEXT, strlen(END_TEXT), LIMN_TOKEN_SPECIAL, err);
   return status == LIMN_OK ? limn_tokenizer_index(t, err) : status;
 }
 

@@ -95,7 +95,7 @@ static inline size_t merge_lanes(const limn_symbols *s, const unsigned char *byt
   for (size_t i = 0; i < lanes; i++)
     keys[i] = DEAD;
   for (size_t i = 1; i < n; i++)
-    keys[i] = limn_symbols_find(s, w.symbols[i], w.symbols[i + 1]) << PLACE_BITS | (uint32_t)i;
+    keys[i] = limn_symbols_of_bytes(s, bytes + i - 1) << PLACE_BITS | (uint32_t)i;
   for (;;) {
     uint32_t least = least_of(keys, lanes), left_key, key;
     size_t left, right, i = least & 63;
@@ -151,9 +151,9 @@ static inline void wide_start(wide *w, const unsigned char *bytes, size_t n, siz
     w->next[i] = i + 1 < n ? (uint16_t)(i + 1) : NOWHERE;
     w->previous[i] = i > 0 ? (uint16_t)(i - 1) : NOWHERE;
   }
-  for (size_t i = 0; i < n; i++)
-    wide_look(w, i);
-  for (size_t i = n; i < n_groups * GROUP; i++)
+  for (size_t i = 0; i + 1 < n; i++)
+    w->keys[i] = limn_symbols_of_bytes(w->s, bytes + i) << WIDE_BITS | (uint32_t)i;
+  for (size_t i = n - 1; i < n_groups * GROUP; i++)
     w->keys[i] = DEAD;
   for (size_t i = 0; i < n_groups * GROUP; i += GROUP)
     wide_update(w, i);

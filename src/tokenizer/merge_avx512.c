@@ -28,7 +28,7 @@ static inline size_t merge_15(const limn_symbols *s, const unsigned char *bytes,
   small w;
   small_start(&w, bytes, n);
   for (size_t i = 1; i < n; i++)
-    first[i] = limn_symbols_find(s, w.symbols[i], w.symbols[i + 1]) << PLACE_BITS | (uint32_t)i;
+    first[i] = limn_symbols_of_bytes(s, bytes + i - 1) << PLACE_BITS | (uint32_t)i;
   __mmask16 used = (__mmask16)(((1u << n) - 1) & ~1u);
   __m512i keys = _mm512_mask_loadu_epi32(_mm512_set1_epi32(-1), used, first);
   for (;;) {
@@ -48,7 +48,7 @@ static inline size_t merge_31(const limn_symbols *s, const unsigned char *bytes,
   small w;
   small_start(&w, bytes, n);
   for (size_t i = 1; i < n; i++)
-    first[i] = limn_symbols_find(s, w.symbols[i], w.symbols[i + 1]) << PLACE_BITS | (uint32_t)i;
+    first[i] = limn_symbols_of_bytes(s, bytes + i - 1) << PLACE_BITS | (uint32_t)i;
   uint32_t used = ((1u << n) - 1) & ~1u;
   __m512i none = _mm512_set1_epi32(-1);
   __m512i low = _mm512_mask_loadu_epi32(none, (__mmask16)used, first);

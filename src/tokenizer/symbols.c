@@ -32,11 +32,14 @@ limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n, siz
   s->rights = limn_resize(NULL, n, sizeof *s->rights);
   s->lengths = limn_resize(NULL, n, sizeof *s->lengths);
   s->pairs = limn_alloc_aligned(4 * n_groups, sizeof *s->pairs);
-  if (!s->ids || !s->of_ids || !s->lefts || !s->rights || !s->lengths || !s->pairs)
+  s->of_bytes = limn_resize(NULL, 256 * 256, sizeof *s->of_bytes);
+  if (!s->ids || !s->of_bytes || !s->of_ids || !s->lefts || !s->rights || !s->lengths || !s->pairs)
     return limn_out_of_memory(err, "a table of merges");
   memset(s->of_ids, -1, (vocab_size + 1) * sizeof *s->of_ids);
   memset(s->pairs, -1, 4 * n_groups * sizeof *s->pairs);
   s->group_mask = n_groups - 1;
+  for (size_t i = 0; i < 256 * 256; i++)
+    s->of_bytes[i] = LIMN_NO_SYMBOL;
   s->is_ordered = true;
   for (s->n = 0; s->n < 256; s->n++) {
     s->ids[s->n] = byte_ids[s->n];
@@ -49,6 +52,7 @@ limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n, siz
 void limn_symbols_deinit(limn_symbols *s) {
   limn_free(s->ids);
   limn_free(s->of_ids);
+  limn_free(s->of_bytes);
   limn_free(s->lefts);
   limn_free(s->rights);
   limn_free(s->lengths);
@@ -69,6 +73,7 @@ void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id
   while (s->pairs[i] != UINT64_MAX)
     i = (i + 1) & (4 * s->group_mask + 3);
   s->pairs[i] = key | symbol;
+  if (left < 256 && right < 256) s->of_bytes[left << 8 | right] = symbol;
 }
 
 uint32_t limn_symbols_find_on(const limn_symbols *s, uint64_t key, size_t group) {

@@ -26,7 +26,8 @@ typedef struct limn_symbols {
   uint16_t *lengths; /* (n) in bytes, at most 65535 */
   uint64_t *pairs;   /* groups of four: left, right, what they make; all ones where empty */
   size_t group_mask;
-  bool is_ordered; /* every merge comes after the merges that make its halves */
+  uint32_t *of_bytes; /* (256, 256) what two bytes make: where every merging begins */
+  bool is_ordered;    /* every merge comes after the merges that make its halves */
 } limn_symbols;
 
 /*
@@ -46,7 +47,12 @@ static inline size_t limn_symbols_hash(uint64_t key) {
   return (size_t)(key * 0x9e3779b97f4a7c15u >> 32); /* Knuth's multiplicative hashing */
 }
 
-/* The same in the groups behind a full one. */
+/* What two bytes merge to, or LIMN_NO_SYMBOL. */
+static inline uint32_t limn_symbols_of_bytes(const limn_symbols *s, const unsigned char *two) {
+  return s->of_bytes[(size_t)two[0] << 8 | two[1]];
+}
+
+/* What limn_symbols_find finds in the groups behind a full one. */
 uint32_t limn_symbols_find_on(const limn_symbols *s, uint64_t key, size_t group);
 
 /* What two neighbours merge to, or LIMN_NO_SYMBOL. */

@@ -13,11 +13,20 @@
 /* ---- hashing
  * -------------------------------------------------------------------------------------- */
 
+/* Eight bytes a step (Knuth's multiplicative hashing). */
 static size_t hash_bytes(const char *bytes, size_t n) {
-  uint64_t h = 0xcbf29ce484222325u; /* FNV-1a (Fowler, Noll, Vo) */
+  uint64_t h = n;
+  for (; n >= 8; n -= 8, bytes += 8) {
+    uint64_t word;
+    memcpy(&word, bytes, 8);
+    h = (h ^ word) * 0x9e3779b97f4a7c15u;
+    h ^= h >> 32;
+  }
+  uint64_t last = 0;
   for (size_t i = 0; i < n; i++)
-    h = (h ^ (unsigned char)bytes[i]) * 0x100000001b3u;
-  return (size_t)(h ^ h >> 32);
+    last |= (uint64_t)(unsigned char)bytes[i] << 8 * i;
+  h = (h ^ last) * 0x9e3779b97f4a7c15u;
+  return (size_t)(h >> 32);
 }
 
 static size_t hash_pair(int32_t left, int32_t right) {
