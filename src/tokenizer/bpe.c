@@ -199,6 +199,7 @@ static void next_window(windows *w) {
 }
 
 #define MOST_RETRIES 8
+/* Of up to so many bytes the keys stay in registers. */
 #define LIMN_WINDOW 31
 
 limn_status limn_bpe_encode(limn_bpe *b, const limn_merger *merger, const limn_symbols *s,

@@ -17,6 +17,14 @@
 
 #include <string.h>
 
+/* Bits for n pairs, of which at most one in eight is set. */
+static size_t filter_size(size_t n) {
+  size_t size = 64;
+  while (size < 8 * n)
+    size *= 2;
+  return size;
+}
+
 limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n, size_t vocab_size,
                                const int32_t byte_ids[256], limn_error *err) {
   if (n >= LIMN_MOST_SYMBOLS)
@@ -31,12 +39,15 @@ limn_status limn_symbols_start(limn_symbols *s, const char *where, size_t n, siz
   s->lefts = limn_resize(NULL, n, sizeof *s->lefts);
   s->rights = limn_resize(NULL, n, sizeof *s->rights);
   s->lengths = limn_resize(NULL, n, sizeof *s->lengths);
-  s->pairs = limn_alloc_aligned(4 * n_groups, sizeof *s->pairs);
+  s->pairs = limn_alloc_aligned(4 * n_groups + 4, sizeof *s->pairs);
+  s->filter_mask = filter_size(n) - 1;
+  s->filter = limn_alloc_zeroed((s->filter_mask + 1) / 64, sizeof *s->filter);
   s->of_bytes = limn_resize(NULL, 256 * 256, sizeof *s->of_bytes);
-  if (!s->ids || !s->of_bytes || !s->of_ids || !s->lefts || !s->rights || !s->lengths || !s->pairs)
+  if (!s->ids || !s->filter || !s->of_bytes || !s->of_ids || !s->lefts || !s->rights ||
+      !s->lengths || !s->pairs)
     return limn_out_of_memory(err, "a table of merges");
   memset(s->of_ids, -1, (vocab_size + 1) * sizeof *s->of_ids);
-  memset(s->pairs, -1, 4 * n_groups * sizeof *s->pairs);
+  memset(s->pairs, -1, (4 * n_groups + 4) * sizeof *s->pairs);
   s->group_mask = n_groups - 1;
   for (size_t i = 0; i < 256 * 256; i++)
     s->of_bytes[i] = LIMN_NO_SYMBOL;
@@ -53,6 +64,7 @@ void limn_symbols_deinit(limn_symbols *s) {
   limn_free(s->ids);
   limn_free(s->of_ids);
   limn_free(s->of_bytes);
+  limn_free(s->filter);
   limn_free(s->lefts);
   limn_free(s->rights);
   limn_free(s->lengths);
@@ -73,6 +85,8 @@ void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id
   while (s->pairs[i] != UINT64_MAX)
     i = (i + 1) & (4 * s->group_mask + 3);
   s->pairs[i] = key | symbol;
+  size_t bit = limn_symbols_bit(key) & s->filter_mask;
+  s->filter[bit >> 6] |= (uint64_t)1 << (bit & 63);
   if (left < 256 && right < 256) s->of_bytes[left << 8 | right] = symbol;
 }
 

@@ -26,6 +26,8 @@ typedef struct limn_symbols {
   uint16_t *lengths; /* (n) in bytes, at most 65535 */
   uint64_t *pairs;   /* groups of four: left, right, what they make; all ones where empty */
   size_t group_mask;
+  uint64_t *filter; /* (filter_mask + 1) bits: whether some pair has such a hash */
+  size_t filter_mask;
   uint32_t *of_bytes; /* (256, 256) what two bytes make: where every merging begins */
   bool is_ordered;    /* every merge comes after the merges that make its halves */
 } limn_symbols;
@@ -47,6 +49,10 @@ static inline size_t limn_symbols_hash(uint64_t key) {
   return (size_t)(key * 0x9e3779b97f4a7c15u >> 32); /* Knuth's multiplicative hashing */
 }
 
+static inline size_t limn_symbols_bit(uint64_t key) {
+  return (size_t)(key * 0x9e3779b97f4a7c15u >> 36);
+}
+
 /* What two bytes merge to, or LIMN_NO_SYMBOL. */
 static inline uint32_t limn_symbols_of_bytes(const limn_symbols *s, const unsigned char *two) {
   return s->of_bytes[(size_t)two[0] << 8 | two[1]];
@@ -59,6 +65,9 @@ uint32_t limn_symbols_find_on(const limn_symbols *s, uint64_t key, size_t group)
 static inline uint32_t limn_symbols_find(const limn_symbols *s, uint32_t left, uint32_t right) {
   uint64_t key = (uint64_t)left << 43 | (uint64_t)right << 22;
   size_t group = limn_symbols_hash(key) & s->group_mask;
+  size_t bit = limn_symbols_bit(key) & s->filter_mask;
+  /* Many pairs have no merge: they ask the empty group behind the last, which is never far. */
+  group = s->filter[bit >> 6] >> (bit & 63) & 1 ? group : s->group_mask + 1;
   const uint64_t *pairs = s->pairs + 4 * group;
   /*
    * Where the upper bits agree only what they make is left, and that is less than anything else.
