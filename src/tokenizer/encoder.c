@@ -198,15 +198,13 @@ static void hash_piece(const unsigned char *piece, size_t n, uint64_t *low, uint
   *high = STORED | (b >> 8);
 }
 
-static limn_slot *find_slot(const limn_encoder *e, uint64_t low, uint64_t high) {
-  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(low, high));
+static limn_slot *find_slot(limn_slot *pair, uint64_t low, uint64_t high) {
   if (pair[0].low == low && pair[0].high == high) return &pair[0];
   if (pair[1].low == low && pair[1].high == high) return &pair[1];
   return NULL;
 }
 
-static limn_slot *new_slot(limn_encoder *e, uint64_t low, uint64_t high) {
-  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(low, high));
+static limn_slot *new_slot(limn_slot *pair, uint64_t low, uint64_t high) {
   if (pair[0].high != 0) pair[1] = pair[0];
   pair[0].low = low;
   pair[0].high = high;
@@ -214,9 +212,10 @@ static limn_slot *new_slot(limn_encoder *e, uint64_t low, uint64_t high) {
 }
 
 /* The ids of a piece in the store, or NULL. The bytes decide, not the hash. */
-static const int32_t *find_stored(const limn_encoder *e, uint64_t low, uint64_t high,
-                                  const unsigned char *piece, size_t n, size_t *n_ids) {
-  const limn_slot *slot = find_slot(e, low, high);
+static const int32_t *find_stored(const limn_encoder *e, limn_slot *pair, uint64_t low,
+                                  uint64_t high, const unsigned char *piece, size_t n,
+                                  size_t *n_ids) {
+  const limn_slot *slot = find_slot(pair, low, high);
   if (!slot) return NULL;
   const unsigned char *at = e->store + (size_t)slot->ids[0] * 4;
   stored head;
@@ -232,13 +231,13 @@ static void forget_all(limn_encoder *e) {
   e->store_used = 0;
 }
 
-static void keep_stored(limn_encoder *e, uint64_t low, uint64_t high, const unsigned char *piece,
-                        size_t n, const int32_t *ids, size_t n_ids) {
+static void keep_stored(limn_encoder *e, limn_slot *pair, uint64_t low, uint64_t high,
+                        const unsigned char *piece, size_t n, const int32_t *ids, size_t n_ids) {
   size_t size = sizeof(stored) + padded(n) + n_ids * sizeof *ids;
   if (n > LIMN_KEPT_PIECE || size > e->store_size / 4) return;
   if (size > e->store_size - e->store_used) forget_all(e);
   unsigned char *at = e->store + e->store_used;
-  new_slot(e, low, high)->ids[0] = (uint32_t)(e->store_used / 4);
+  new_slot(pair, low, high)->ids[0] = (uint32_t)(e->store_used / 4);
   stored head = {(uint32_t)n, (uint32_t)n_ids};
   memcpy(at, &head, sizeof head);
   memcpy(at + sizeof head, piece, n);
@@ -296,7 +295,8 @@ static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_
   size_t n_ids, before = e->n_ids;
   if (n > LIMN_KEPT_PIECE || e->store_size == 0) return merge_piece(e, piece, n, err);
   hash_piece(piece, n, &low, &high);
-  const int32_t *ids = find_stored(e, low, high, piece, n, &n_ids);
+  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(low, high));
+  const int32_t *ids = find_stored(e, pair, low, high, piece, n, &n_ids);
   if (ids && n_ids <= LIMN_CHUNK_IDS - e->n_ids) {
     memcpy(e->ids + e->n_ids, ids, n_ids * sizeof *ids);
     e->n_ids += n_ids;
@@ -304,7 +304,7 @@ static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_
   }
   limn_status status = merge_piece(e, piece, n, err);
   if (status == LIMN_OK && e->n_ids > before)
-    keep_stored(e, low, high, piece, n, e->ids + before, e->n_ids - before);
+    keep_stored(e, pair, low, high, piece, n, e->ids + before, e->n_ids - before);
   return status;
 }
 
@@ -318,7 +318,8 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
   if (n > LIMN_SHORT_PIECE) return long_piece(e, piece, n, err);
   memcpy(key, piece, n);
   key[1] |= (uint64_t)n << 56;
-  const limn_slot *found = find_slot(e, key[0], key[1]);
+  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(key[0], key[1]));
+  const limn_slot *found = find_slot(pair, key[0], key[1]);
   int32_t *out = e->ids + e->n_ids;
   if (found) {
     memcpy(out, found->ids, sizeof found->ids);
@@ -327,8 +328,9 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
     return LIMN_OK;
   }
   size_t n_ids;
+  /* One with more ids stands in the same pair, under a key that leads to the store. */
   uint64_t low = key[0], high = key[1] | STORED;
-  const int32_t *ids = find_stored(e, low, high, piece, n, &n_ids);
+  const int32_t *ids = find_stored(e, pair, low, high, piece, n, &n_ids);
   if (ids) {
     memcpy(out, ids, n_ids * sizeof *ids);
     e->n_ids += n_ids;
@@ -337,9 +339,9 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
   n_ids = merge_small(e, piece, n, out);
   e->n_ids += n_ids;
   if (n_ids > LIMN_SLOT_IDS) {
-    keep_stored(e, low, high, piece, n, out, n_ids);
+    keep_stored(e, pair, low, high, piece, n, out, n_ids);
   } else {
-    limn_slot *slot = new_slot(e, key[0], key[1]);
+    limn_slot *slot = new_slot(pair, key[0], key[1]);
     memcpy(slot->ids, out, sizeof slot->ids);
     slot->ids[0] |= (uint32_t)n_ids << LIMN_ID_BITS;
   }
