@@ -55,9 +55,9 @@ const limn_encoder_loop *limn_loop_best(void) {
 #define LEAST_PAIRS 8
 #define MOST_CACHE  ((size_t)1 << 34)
 
-/* A quarter of the cache is the store. */
+/* A third of the cache is the store. */
 static void share_out(size_t cache_bytes, size_t *n_pairs, size_t *store_size) {
-  size_t n = cache_bytes / 4 * 3 / (2 * sizeof(limn_slot));
+  size_t n = cache_bytes / 3 * 2 / (2 * sizeof(limn_slot));
   *n_pairs = n > LEAST_PAIRS ? n : LEAST_PAIRS;
   size_t used = 2 * *n_pairs * sizeof(limn_slot);
   *store_size = cache_bytes > used ? (cache_bytes - used) / 16 * 16 : 0;
@@ -172,10 +172,11 @@ limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err) {
 /* ---- the store ----------------------------------------------------------------------------------
  */
 
-/* What lies in the store: the piece (padded to 4 bytes), then its ids. */
-typedef struct stored {
-  uint32_t n_bytes, n_ids;
-} stored;
+/*
+ * A slot that leads to the store says where, how many bytes and how many ids. There lie the bytes,
+ * padded to 4, unless they are in the key; then the ids.
+ */
+enum { STORED_AT, STORED_BYTES, STORED_IDS };
 
 /* The upper byte of a key that leads to the store; no piece in a slot has this length. */
 #define STORED ((uint64_t)0xff << 56)
@@ -217,13 +218,14 @@ static const int32_t *find_stored(const limn_encoder *e, limn_slot *pair, uint64
                                   size_t *n_ids) {
   const limn_slot *slot = find_slot(pair, low, high);
   if (!slot) return NULL;
-  const unsigned char *at = e->store + (size_t)slot->ids[0] * 4;
-  stored head;
-  memcpy(&head, at, sizeof head);
-  at += sizeof head;
-  if (head.n_bytes != n || memcmp(at, piece, n) != 0) return NULL;
-  *n_ids = head.n_ids;
-  return (const int32_t *)(const void *)(at + padded(n));
+  const unsigned char *at = e->store + (size_t)slot->ids[STORED_AT] * 4;
+  *n_ids = slot->ids[STORED_IDS];
+  if (slot->ids[STORED_BYTES] != n) return NULL; /* a short one's bytes are the key, but for this */
+  if (n > LIMN_SHORT_PIECE) {
+    if (memcmp(at, piece, n) != 0) return NULL;
+    at += padded(n);
+  }
+  return (const int32_t *)(const void *)at;
 }
 
 static void forget_all(limn_encoder *e) {
@@ -233,15 +235,16 @@ static void forget_all(limn_encoder *e) {
 
 static void keep_stored(limn_encoder *e, limn_slot *pair, uint64_t low, uint64_t high,
                         const unsigned char *piece, size_t n, const int32_t *ids, size_t n_ids) {
-  size_t size = sizeof(stored) + padded(n) + n_ids * sizeof *ids;
+  size_t n_copied = n > LIMN_SHORT_PIECE ? n : 0, size = padded(n_copied) + n_ids * sizeof *ids;
   if (n > LIMN_KEPT_PIECE || size > e->store_size / 4) return;
   if (size > e->store_size - e->store_used) forget_all(e);
   unsigned char *at = e->store + e->store_used;
-  new_slot(pair, low, high)->ids[0] = (uint32_t)(e->store_used / 4);
-  stored head = {(uint32_t)n, (uint32_t)n_ids};
-  memcpy(at, &head, sizeof head);
-  memcpy(at + sizeof head, piece, n);
-  memcpy(at + sizeof head + padded(n), ids, n_ids * sizeof *ids);
+  limn_slot *slot = new_slot(pair, low, high);
+  slot->ids[STORED_AT] = (uint32_t)(e->store_used / 4);
+  slot->ids[STORED_BYTES] = (uint32_t)n;
+  slot->ids[STORED_IDS] = (uint32_t)n_ids;
+  memcpy(at, piece, n_copied);
+  memcpy(at + padded(n_copied), ids, n_ids * sizeof *ids);
   e->store_used += size;
 }
 
