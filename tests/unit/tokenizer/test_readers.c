@@ -276,6 +276,64 @@ static void ranks_are_followed(void **state) {
   limn_tokenizer_close(t);
 }
 
+/* ---- one text, all ways to encode it
+ * --------------------------------------------------------------
+ */
+
+static void check_ways(const limn_tokenizer *t, const char *text, size_t n) {
+  limn_tokens whole = {0}, parts = {0};
+  limn_batch batch = {0};
+  limn_encoder *e;
+  limn_encode_stream *s;
+  limn_error err;
+  int32_t ids[64];
+  size_t n_ids, n_bytes;
+  CHECK_OK(limn_tokenizer_encode(t, text, n, LIMN_SPECIAL_ALLOW, &whole, &err), err);
+  assert_true(whole.n > 4 && whole.n < 64);
+  CHECK_OK(limn_encoder_new(t, 0, &e, &err), err);
+  for (size_t room = 0; room < 64; room++) {
+    size_t wanted = room < whole.n ? room : whole.n;
+    CHECK_OK(limn_encoder_encode(e, text, n, LIMN_SPECIAL_ALLOW, ids, room, &n_ids, &n_bytes, &err),
+             err);
+    assert_int_equal(n_ids, wanted);
+    assert_memory_equal(ids, whole.ids, wanted * sizeof *ids);
+    assert_int_equal(n_bytes, whole.offsets[wanted]);
+  }
+  limn_encoder_free(e);
+  CHECK_OK(limn_encode_stream_new(t, 0, LIMN_SPECIAL_ALLOW, &s, &err), err);
+  for (size_t i = 0; i < n; i++)
+    CHECK_OK(limn_encode_stream_push(s, text + i, 1, &parts, &err), err);
+  CHECK_OK(limn_encode_stream_finish(s, &parts, &err), err);
+  limn_encode_stream_free(s);
+  assert_int_equal(parts.n, whole.n);
+  assert_memory_equal(parts.ids, whole.ids, whole.n * sizeof *whole.ids);
+  assert_memory_equal(parts.offsets, whole.offsets, (whole.n + 1) * sizeof *whole.offsets);
+  limn_text texts[2] = {{text, n}, {text, n}};
+  CHECK_OK(limn_tokenizer_encode_batch(t, NULL, texts, 2, LIMN_SPECIAL_ALLOW, 0, &batch, &err),
+           err);
+  assert_int_equal(batch.starts[2], 2 * whole.n);
+  assert_memory_equal(batch.ids + whole.n, whole.ids, whole.n * sizeof *whole.ids);
+  limn_batch_deinit(&batch);
+  limn_tokens_deinit(&parts);
+  limn_tokens_deinit(&whole);
+}
+
+static void all_ways_give_the_same(void **state) {
+  (void)state;
+  static const char *const files[] = {"tokenizer_json/prefix", "tokenizer_json/split",
+                                      "tokenizer_json/pieces", "gguf/llama", "sentencepiece/llama"};
+  static const char text[] = "the  cat <s> a yes\xc3\xa9 e\xcc\x81 \xff!";
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char file[512];
+    limn_tokenizer *t;
+    limn_error err;
+    snprintf(file, sizeof file, "%s/fuzz/corpus/%s", LIMN_SOURCE_DIR, files[i]);
+    CHECK_OK(limn_tokenizer_open(file, &t, &err), err);
+    check_ways(t, text, sizeof text - 1);
+    limn_tokenizer_close(t);
+  }
+}
+
 /* ---- memory -------------------------------------------------------------------------------------
  */
 
@@ -318,6 +376,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(refuses_what_it_does_not_follow, enter, leave),
       cmocka_unit_test(refuses_bad_ranks),
       cmocka_unit_test(ranks_are_followed),
+      cmocka_unit_test(all_ways_give_the_same),
       cmocka_unit_test(survives_every_failing_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
