@@ -82,7 +82,7 @@ typedef struct limn_encoder limn_encoder;
 /*
  * `cache_bytes` is the size of the cache, which never grows; 0 makes the smallest one. Besides it
  * an encoder holds 17 kB and, once it has met a piece (a word, a run) of p > 64 bytes, 5 p bytes,
- * 45 p where that piece needs the slow way. MEMORY.
+ * 50 p where that piece needs the slow way. MEMORY.
  */
 LIMN_API limn_status limn_encoder_new(const limn_tokenizer *t, size_t cache_bytes,
                                       limn_encoder **out, limn_error *err);
