@@ -135,10 +135,11 @@ static limn_status no_such_hook(const limn_model *model, const char *name, size_
       keep_nearer(&best, point, layer, name, size);
   }
   int shown = size > 200 ? 200 : (int)size;
+  bool is_near = best.distance <= 2 * size + 3; /* else it would be a guess */
   return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
-                        best.name[0] ? "no hook is named \"%.*s\"; the nearest is \"%s\""
-                                     : "no hook is named \"%.*s\"%s",
-                        shown, name, best.name);
+                        is_near ? "no hook is named \"%.*s\"; the nearest is \"%s\""
+                                : "no hook is named \"%.*s\"%s",
+                        shown, name, is_near ? best.name : "");
 }
 
 /* 1 when a template of the point is the name, -1 when it would be with a layer that exists. */

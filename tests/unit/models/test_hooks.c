@@ -117,6 +117,9 @@ static void wrong_names(void **state) {
   limn_error err;
   limn_hook hook;
   CHECK_FAILS(limn_hook_find(r->model, long_name, &hook, &err), LIMN_ERROR_NOT_FOUND, err, "xxx");
+  /* What is near nothing gets no suggestion. */
+  CHECK_FAILS(limn_hook_find(r->model, "nosuch", &hook, &err), LIMN_ERROR_NOT_FOUND, err, "nosuch");
+  assert_string_equal(err.text, "no hook is named \"nosuch\"");
 }
 
 static void shapes(void **state) {
