@@ -145,8 +145,11 @@ last="limn trace | head -1"
 quiet
 check "a reader that goes away ends it like SIGPIPE: $(cat "$work/rc")" [ "$(cat "$work/rc")" = 141 ]
 
-# ---- signals: no half file is left. Background jobs of sh ignore SIGINT; env gives it back.
+# ---- signals: no half file is left. Background jobs of sh ignore SIGINT; env gives it back. What the
+# second one prints goes into a pipe that nobody reads, so that it cannot be done before the signal.
 mkdir "$work/folder"
+mkfifo "$work/pipe"
+exec 9<>"$work/pipe"
 for signal in TERM INT; do
   default=
   if [ $signal = INT ]; then
@@ -157,17 +160,18 @@ for signal in TERM INT; do
     >"$work/folder/text" 2>"$work/err" &
   long=$!
   $default "$LIMN" generate "Once upon a time" --ignore-end -n 240 --trace "$work/folder/trace" \
-    >"$work/folder/text2" 2>"$work/err" &
+    --json --alternatives 20 >"$work/pipe" 2>"$work/err" 9<&- &
   pid=$!
   sleep 0.5
   kill -$signal $pid $long
   wait $pid
   rc=$?
   wait $long
-  rm -f "$work/folder/text" "$work/folder/text2"
+  rm -f "$work/folder/text"
   [ $signal = INT ] && wanted=130 || wanted=143
   check "SIG$signal: exit status $rc, expected $wanted" [ $rc = $wanted ]
   check "SIG$signal: no file is left: $(ls "$work/folder")" [ -z "$(ls "$work/folder")" ]
 done
+exec 9<&-
 
 finish
