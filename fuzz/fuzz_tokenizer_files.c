@@ -1,9 +1,9 @@
 /*
- * Any bytes as a tokenizer's files. What begins with "{" is a tokenizer.json; otherwise two bytes
- * say how long vocab.json is, it follows, and the rest is merges.txt. What opens must encode any
- * bytes and give them back.
+ * Any bytes as vocab.json and merges.txt: two bytes say how long the first is, it follows, and the
+ * rest is the second. What opens must encode any bytes, and give them back where its vocabulary has
+ * all of them (a byte that it lacks is dropped, as Hugging Face's library does).
  */
-#include "fuzz.h"
+#include "tokenizer.h"
 
 #include <fcntl.h>
 
@@ -29,6 +29,15 @@ static void remove_files(void) {
   rmdir(folder);
 }
 
+static bool has_all_bytes(const limn_tokenizer *t) {
+  for (int i = 0; i < 256; i++) {
+    char byte = (char)i;
+    int32_t id = limn_tokenizer_id(t, &byte, 1);
+    if (id < 0 || limn_tokenizer_is_special(t, id)) return false;
+  }
+  return true;
+}
+
 static void check(limn_tokenizer *t) {
   char text[520], *back, *printable;
   size_t n = 0, n_back;
@@ -40,10 +49,9 @@ static void check(limn_tokenizer *t) {
     text[n++] = "the an ab aab  \n"[i % 16];
   REQUIRE(limn_tokenizer_encode(t, text, n, LIMN_SPECIAL_ALLOW, &tokens, &err) == LIMN_OK);
   REQUIRE(limn_tokenizer_decode(t, tokens.ids, tokens.n, &back, &n_back, &err) == LIMN_OK);
-  REQUIRE(n_back == n && memcmp(back, text, n) == 0);
+  if (has_all_bytes(t)) REQUIRE(n_back == n && memcmp(back, text, n) == 0);
   limn_free(back);
   limn_tokens_deinit(&tokens);
-  REQUIRE(limn_tokenizer_vocab_size(t) >= 256);
   for (int32_t id = 0; id < 300 && id < limn_tokenizer_vocab_size(t); id++) {
     const char *bytes = limn_tokenizer_bytes(t, id, &n);
     limn_status status = limn_tokenizer_printable(t, id, &printable, &err);
@@ -57,24 +65,20 @@ static void check(limn_tokenizer *t) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   limn_tokenizer *t;
   limn_error err;
-  const char *path = folder;
   if (!*folder) {
     strcpy(folder, "/dev/shm/limn-fuzz-XXXXXX");
     REQUIRE(mkdtemp(folder));
     atexit(remove_files);
   }
   if (size < 2) return 0;
-  if (data[0] == '{') {
-    path = fuzz_file(data, size);
-  } else {
-    size_t n = (size_t)data[0] | (size_t)data[1] << 8;
-    if (n > size - 2) n = size - 2;
-    put("vocab.json", data + 2, n);
-    put("merges.txt", data + 2 + n, size - 2 - n);
-  }
-  limn_status status = limn_tokenizer_open(path, &t, &err);
+  size_t n = (size_t)data[0] | (size_t)data[1] << 8;
+  if (n > size - 2) n = size - 2;
+  put("vocab.json", data + 2, n);
+  put("merges.txt", data + 2 + n, size - 2 - n);
+  limn_status status = limn_tokenizer_open(folder, &t, &err);
   if (status == LIMN_OK) {
     check(t);
+    fuzz_encode(t);
   } else {
     REQUIRE(!t);
     fuzz_check_error(status, &err);
