@@ -3,8 +3,6 @@
  */
 #include "tokenizer/build.h"
 
-#include "base/utf8.h"
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -46,18 +44,6 @@ limn_status limn_entries_set(limn_entries *e, const char *text, size_t n, int64_
 /* ---- writings ---------------------------------------------------------------------------------
  */
 
-/* The bytes that printable characters stand for; false when a character stands for none. */
-static bool printable_to_bytes(const char *text, size_t n, limn_bytes *out) {
-  for (size_t at = 0; at < n;) {
-    int32_t code;
-    at += limn_utf8_decode((const unsigned char *)text + at, n - at, &code);
-    int byte = code < 0 ? -1 : limn_printable_to_byte((uint32_t)code);
-    char c = (char)byte;
-    if (byte < 0 || !limn_bytes_append(out, &c, 1)) return false;
-  }
-  return true;
-}
-
 static bool pieces_to_bytes(const char *text, size_t n, limn_bytes *out) {
   for (size_t at = 0; at < n;) {
     bool is_space = n - at >= 3 && memcmp(text + at, "\xe2\x96\x81", 3) == 0;
@@ -90,7 +76,7 @@ static void rewrite(const limn_entry *e, limn_writing writing, limn_bytes *scrat
   if (*kind == LIMN_TOKEN_BYTE)
     is_done = byte_token(e->text, e->n, scratch);
   else if (*kind == LIMN_TOKEN_NORMAL && writing == LIMN_WRITING_PRINTABLE)
-    is_done = printable_to_bytes(e->text, e->n, scratch);
+    is_done = limn_printable_to_bytes(e->text, e->n, scratch);
   else if (*kind == LIMN_TOKEN_NORMAL && writing == LIMN_WRITING_PIECES)
     is_done = pieces_to_bytes(e->text, e->n, scratch);
   else

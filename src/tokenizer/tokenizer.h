@@ -92,6 +92,9 @@ const limn_merge *limn_tokenizer_find_merge(const limn_tokenizer *t, int32_t lef
 /* The code point that stands for a byte in GPT-2's files, and back (-1 for one that does not). */
 uint32_t limn_byte_to_printable(unsigned char byte);
 int limn_printable_to_byte(uint32_t code);
+/* Appends the bytes that n bytes of printable characters stand for; false when a character stands
+   for none, or without memory. */
+bool limn_printable_to_bytes(const char *text, size_t n, limn_bytes *out);
 
 /* ---- the stages of encoding: added tokens, then pieces, then merging
  * ---------------------------- */

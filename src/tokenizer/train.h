@@ -100,7 +100,4 @@ struct limn_trainer {
   bool is_learned;
 };
 
-/* Whether a special token's text is a token's printable form; its bytes then go to `out`. */
-bool limn_printable_to_bytes(const char *text, size_t n, limn_bytes *out);
-
 #endif

@@ -11,18 +11,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-bool limn_printable_to_bytes(const char *text, size_t n, limn_bytes *out) {
-  out->size = 0;
-  for (size_t at = 0; at < n;) {
-    int32_t code;
-    at += limn_utf8_decode((const unsigned char *)text + at, n - at, &code);
-    int byte = code < 0 ? -1 : limn_printable_to_byte((uint32_t)code);
-    char c = (char)byte;
-    if (byte < 0 || !limn_bytes_append(out, &c, 1)) return false;
-  }
-  return true;
-}
-
 /* ---- tokens ---------------------------------------------------------------------------------- */
 
 /* The printable form of a token in `out`, with a NUL; false without memory. */

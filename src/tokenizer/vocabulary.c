@@ -4,6 +4,7 @@
  *
  * Both are hash tables with open addressing, at most half full, built once and then only read.
  */
+#include "base/utf8.h"
 #include "tokenizer/tokenizer.h"
 
 #include <limits.h>
@@ -320,4 +321,15 @@ int limn_printable_to_byte(uint32_t code) {
   if (code < 256 + 33) return (int)code - 256;      /* 0 to 32 */
   if (code < 256 + 67) return (int)code - 256 + 94; /* 127 to 160 */
   return 173;
+}
+
+bool limn_printable_to_bytes(const char *text, size_t n, limn_bytes *out) {
+  for (size_t at = 0; at < n;) {
+    int32_t code;
+    at += limn_utf8_decode((const unsigned char *)text + at, n - at, &code);
+    int byte = code < 0 ? -1 : limn_printable_to_byte((uint32_t)code);
+    char c = (char)byte;
+    if (byte < 0 || !limn_bytes_append(out, &c, 1)) return false;
+  }
+  return true;
 }
