@@ -17,7 +17,7 @@ import sys
 import tempfile
 
 import unicodedata2
-from tokenizers import Regex, Tokenizer, pre_tokenizers
+from tokenizers import Regex, Tokenizer, normalizers, pre_tokenizers
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 SPEC = importlib.util.spec_from_file_location("check", ROOT / "tests/peers/check_tokenizer_readers.py")
@@ -44,18 +44,26 @@ def matches(pattern, text):
     return check.starts_in_bytes(text, [(end, end) for _, (_, end) in pieces])
 
 
-def compositions():
-    """Texts of marks, of what decomposes and of Hangul, and each in NFC."""
+def changed_texts():
+    """Texts of marks, of what decomposes and of Hangul, and what each becomes.
+
+    The forms are those of unicodedata2, and so are the marks; lower case is that of Hugging Face's library.
+    """
     rng = random.Random(5)
     marks = [c for c in check.ALL if unicodedata2.combining(chr(c))]
     parts = [c for c in check.ALL if unicodedata2.decomposition(chr(c))[:1].isalnum()]
+    alike = [c for c in check.ALL if unicodedata2.decomposition(chr(c))]
+    cased = [c for c in check.ALL if unicodedata2.category(chr(c)) in ("Lu", "Lt")]
     hangul = [*range(0x1100, 0x1113), *range(0x1161, 0x1176), *range(0x11A8, 0x11C3), 0xAC00, 0xAC01, 0xD7A3]
-    for _ in range(600):
-        text = ""
-        for _ in range(rng.randint(1, 6)):
-            base = rng.choice([marks, parts, hangul, range(0x41, 0x250)])
+    fixed = ["\u0130\u03a3\u03a3.", "\ufb03\ufdfa\uff76\uff9e", "\u0f71\u0f72\u0f73\u0f74"]
+    for i in range(700):
+        text = fixed[i] if i < len(fixed) else ""
+        for _ in range(rng.randint(1, 6) if i >= len(fixed) else 0):
+            base = rng.choice([marks, parts, alike, cased, hangul, range(0x41, 0x250)])
             text += rng.choice([chr, lambda c: unicodedata2.normalize("NFD", chr(c))])(rng.choice(base))
-        yield text, unicodedata2.normalize("NFC", text)
+        yield [text, *(unicodedata2.normalize(form, text) for form in ["NFC", "NFD", "NFKC", "NFKD"]),
+               normalizers.Lowercase().normalize_str(text),
+               "".join(c for c in text if unicodedata2.category(c)[0] != "M")]
 
 
 def main():
@@ -99,7 +107,7 @@ def main():
         f'"regex_texts":{json.dumps(REGEX_TEXTS)}',
         '"regexes":[\n' + ",\n".join(json.dumps({"pattern": p, "ends": [matches(p, t) for t in REGEX_TEXTS]})
                                      for p in REGEXES) + "]",
-        '"compositions":[\n' + ",\n".join(json.dumps(pair) for pair in compositions()) + "]",
+        '"normal":[\n' + ",\n".join(json.dumps(row, ensure_ascii=False) for row in changed_texts()) + "]",
         f'"models":{json.dumps(result["models"], ensure_ascii=False, separators=(",", ":"))}',
         f'"texts":{json.dumps(TEXTS)}',
         '"cases":[\n' + ",\n".join(json.dumps(case, ensure_ascii=False, separators=(",", ":"))

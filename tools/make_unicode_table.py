@@ -10,6 +10,8 @@ import sys
 
 import unicodedata2
 
+from c_table import rows
+
 VERSION = "16.0.0"
 BLOCK = 256
 OTHER, UPPER, LOWER, LETTER, MARK, NUMBER, SPACE, PUNCTUATION, SYMBOL = range(9)
@@ -31,17 +33,6 @@ def packed(codes):
     """Two classes to a byte, the first in the low bits."""
     classes = [class_of(c) for c in codes]
     return bytes(classes[i] | classes[i + 1] << 4 for i in range(0, len(classes), 2))
-
-
-def rows(numbers):
-    line = "   "
-    for number in numbers:
-        word = f" {number},"
-        if len(line) + len(word) > 100:
-            yield line
-            line = "   "
-        line += word
-    yield line
 
 
 def main():

@@ -1,10 +1,11 @@
 /*
- * normal.c - Unicode's composed form, NFC (Unicode Standard Annex 15), and where each byte was.
+ * normal.c - Unicode's normal forms (Unicode Standard Annex 15), and where each byte was.
  *
  * A text falls into groups: a character that never joins what is before it, and the marks (or
  * Hangul letters) behind it. Within a group characters are taken apart, the marks sorted by their
- * combining class, and put together again as far as pairs compose. Most groups are one character
- * and pass unchanged; a text of only such is recognised without copying it.
+ * combining class, and, for the composed forms, put together again as far as pairs compose. Most
+ * groups are one character and pass unchanged; a text of only such is recognised without copying
+ * it.
  */
 #include "tokenizer/normal.h"
 
@@ -14,7 +15,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define MAY_CHANGE 256u
+/* What a character's properties are: the rank of its canonical combining class, and flags. */
+#define ORDERS       64u
+#define NFC_CHANGES  64u /* alone it is another character in NFC */
+#define NFKC_CHANGES 128u
+#define DECOMPOSES   256u /* in NFKD at least */
+#define JOINS        512u /* may compose with, or sort before, what stands in front of it */
+#define PROPERTIES   1024u
 
 /* Hangul syllables compose by arithmetic (the Unicode Standard, section 3.12). */
 enum {
@@ -66,11 +73,19 @@ bool limn_is_word(uint32_t code) {
   return (c >= LIMN_LL && c <= LIMN_NL) || c == LIMN_PC;
 }
 
-/* The canonical combining class, and MAY_CHANGE. */
-static uint32_t order_of(uint32_t code) {
-  if (code < 0x300 || (code >= 0x3400 && code < 0xa000) || (code >= 0xac00 && code < 0xd7a4))
-    return 0;
-  return run_value(limn_order_runs, limn_n_order_runs, code, 512);
+static bool is_syllable(uint32_t code) {
+  return code >= S_BASE && code < S_BASE + S_COUNT;
+}
+
+/* Syllables of Hangul, which decompose too, are known by their numbers. */
+static uint32_t properties_of(uint32_t code) {
+  if (code < 0xa0 || (code >= 0x3400 && code < 0xa000) || is_syllable(code)) return 0;
+  return run_value(limn_order_runs, limn_n_order_runs, code, PROPERTIES);
+}
+
+/* Whether what is before the character has nothing to do with it. */
+static bool is_boundary(uint32_t code) {
+  return (properties_of(code) & (JOINS | (ORDERS - 1))) == 0;
 }
 
 /* ---- texts with origins ------------------------------------------------------------------------
@@ -124,45 +139,50 @@ void limn_mapped_deinit(limn_mapped *m) {
 /* ---- groups ------------------------------------------------------------------------------------
  */
 
-void limn_nfc_deinit(limn_nfc *s) {
+void limn_normal_deinit(limn_normal *s) {
   limn_free(s->chars);
   limn_free(s->origins);
-  *s = (limn_nfc){0};
+  *s = (limn_normal){0};
 }
 
-bool limn_nfc_holds(const unsigned char *text, size_t n) {
+bool limn_form_holds(limn_form form, const unsigned char *text, size_t n) {
+  static const uint32_t changes[] = {NFC_CHANGES, DECOMPOSES, NFKC_CHANGES, DECOMPOSES};
+  const uint32_t bad = changes[form] | JOINS | (ORDERS - 1);
+  const unsigned char first = form == LIMN_NFC ? 0xcc : 0xc2; /* U+0300, U+0080 */
   for (size_t at = 0; at < n;) {
     int32_t code;
-    if (text[at] < 0xcc) { /* below U+0300, or no character */
+    if (text[at] < first) { /* or no character */
       at++;
       continue;
     }
     at += limn_utf8_decode(text + at, n - at, &code);
-    if (code >= 0 && order_of((uint32_t)code) != 0) return false;
+    if (code < 0) continue;
+    if (properties_of((uint32_t)code) & bad) return false;
+    if ((bad & DECOMPOSES) && is_syllable((uint32_t)code)) return false;
   }
   return true;
 }
 
-static bool add_char(limn_nfc *s, uint32_t code, size_t origin) {
+static bool add_char(limn_normal *s, uint32_t code, int64_t extra) {
   if (s->n == s->capacity) {
     size_t capacity = s->capacity ? 2 * s->capacity : 32;
-    limn_nfc_char *chars = limn_resize(s->chars, capacity, sizeof *chars);
+    limn_normal_char *chars = limn_resize(s->chars, capacity, sizeof *chars);
     if (chars) s->chars = chars;
     size_t *origins = limn_resize(s->origins, capacity, sizeof *origins);
     if (origins) s->origins = origins;
     if (!chars || !origins) return false;
     s->capacity = capacity;
   }
-  s->chars[s->n] = (limn_nfc_char){code, order_of(code) % MAY_CHANGE, s->n, origin};
+  s->chars[s->n] = (limn_normal_char){code, properties_of(code) % ORDERS, s->n, extra};
   s->n++;
   return true;
 }
 
-static bool add_hangul(limn_nfc *s, uint32_t code, size_t origin) {
+static bool add_hangul(limn_normal *s, uint32_t code) {
   uint32_t index = code - S_BASE, t = index % T_COUNT;
-  return add_char(s, L_BASE + index / (V_COUNT * T_COUNT), origin) &&
-         add_char(s, V_BASE + index / T_COUNT % V_COUNT, origin) &&
-         (t == 0 || add_char(s, T_BASE + t, origin));
+  return add_char(s, L_BASE + index / (V_COUNT * T_COUNT), 0) &&
+         add_char(s, V_BASE + index / T_COUNT % V_COUNT, 1) &&
+         (t == 0 || add_char(s, T_BASE + t, 1));
 }
 
 /* The place of `wanted` in a sorted table, or n. */
@@ -179,13 +199,32 @@ static size_t find_code(const uint32_t *codes, size_t n, uint32_t wanted) {
   return n;
 }
 
-static bool add_decomposed(limn_nfc *s, uint32_t code, size_t origin) {
-  if (code >= S_BASE && code < S_BASE + S_COUNT) return add_hangul(s, code, origin);
-  size_t i = find_code(limn_decomposed, limn_n_decomposed, code);
-  if (i == limn_n_decomposed) return add_char(s, code, origin);
-  for (size_t k = limn_decomposition_starts[i]; k < limn_decomposition_starts[i + 1]; k++) {
-    if (!add_char(s, limn_decompositions[k], origin)) return false;
+/* Adds the characters of the i-th decomposition. */
+static bool add_parts(limn_normal *s, const uint32_t *parts, const uint16_t *starts, size_t i) {
+  for (size_t k = starts[i]; k < starts[i + 1]; k++) {
+    if (!add_char(s, parts[k], k > starts[i])) return false;
   }
+  return true;
+}
+
+static bool add_decomposed(limn_normal *s, bool is_compatible, uint32_t code) {
+  if (is_syllable(code)) return add_hangul(s, code);
+  if (!(properties_of(code) & DECOMPOSES)) return add_char(s, code, 0);
+  size_t i = is_compatible
+                 ? find_code(limn_compatible_decomposed, limn_n_compatible_decomposed, code)
+                 : limn_n_compatible_decomposed;
+  if (i < limn_n_compatible_decomposed)
+    return add_parts(s, limn_compatible_decompositions, limn_compatible_starts, i);
+  i = find_code(limn_canonical_decomposed, limn_n_canonical_decomposed, code);
+  if (i < limn_n_canonical_decomposed)
+    return add_parts(s, limn_canonical_decompositions, limn_canonical_starts, i);
+  return add_char(s, code, 0);
+}
+
+/* There is room: a character is at least one when it is taken apart. */
+static bool add_original(limn_normal *s, bool is_compatible, uint32_t code, size_t origin) {
+  if (!add_decomposed(s, is_compatible, code)) return false;
+  s->origins[s->n_origins++] = origin;
   return true;
 }
 
@@ -210,13 +249,13 @@ static uint32_t composed(uint32_t first, uint32_t second) {
 }
 
 static int compare_order(const void *a, const void *b) {
-  const limn_nfc_char *x = a, *y = b;
+  const limn_normal_char *x = a, *y = b;
   if (x->order != y->order) return x->order < y->order ? -1 : 1;
   return x->place < y->place ? -1 : x->place > y->place;
 }
 
 /* Sorts each run of marks by their classes. */
-static void sort_marks(limn_nfc *s) {
+static void sort_marks(limn_normal *s) {
   for (size_t start = 0, end; start < s->n; start = end + (end == start)) {
     for (end = start; end < s->n && s->chars[end].order > 0; end++) {
     }
@@ -226,14 +265,15 @@ static void sort_marks(limn_nfc *s) {
 
 /* Puts together what composes; a mark reaches its base unless one of its class or above is between.
  */
-static void compose(limn_nfc *s) {
+static void compose(limn_normal *s) {
   size_t n = 0, base = SIZE_MAX;
   int64_t last = -1; /* class of what is between, -1 for nothing */
   for (size_t i = 0; i < s->n; i++) {
-    limn_nfc_char c = s->chars[i];
+    limn_normal_char c = s->chars[i];
     uint32_t both = base < n && last < (int64_t)c.order ? composed(s->chars[base].code, c.code) : 0;
     if (both) {
       s->chars[base].code = both;
+      s->chars[base].extra += c.extra - 1;
       continue;
     }
     if (c.order == 0) base = n;
@@ -249,41 +289,87 @@ static bool append_char(limn_mapped *out, uint32_t code, size_t origin) {
   return limn_mapped_append(out, bytes, n, origin);
 }
 
-static int compare_origin(const void *a, const void *b) {
-  const size_t *x = a, *y = b;
-  return *x < *y ? -1 : *x > *y;
-}
-
 /*
- * Writes the group and empties it. Marks that changed places take each other's origins, so that
- * origins never go back.
+ * Writes the group and empties it. The characters of the text are dealt out from left to right, as
+ * Hugging Face's library does: one for each that is written, as many more as it was joined with,
+ * and none for those that a decomposition adds, which come from the last that was dealt.
  */
-static bool flush(limn_nfc *s, limn_mapped *out) {
+static bool flush(limn_normal *s, bool is_composed, limn_mapped *out) {
+  size_t next = 0; /* of the characters of the text; as many as all the others ask for */
   sort_marks(s);
-  compose(s);
-  for (size_t i = 0; i < s->n; i++)
-    s->origins[i] = s->chars[i].origin;
-  if (s->n > 1) qsort(s->origins, s->n, sizeof *s->origins, compare_origin);
+  if (is_composed) compose(s);
   for (size_t i = 0; i < s->n; i++) {
-    if (!append_char(out, s->chars[i].code, s->origins[i])) return false;
+    limn_normal_char c = s->chars[i];
+    if (!append_char(out, c.code, s->origins[next - (c.extra > 0 && next > 0)])) return false;
+    if (c.extra <= 0) next += (size_t)(1 - c.extra);
   }
-  s->n = 0;
+  s->n = s->n_origins = 0;
   return true;
 }
 
-bool limn_nfc_append(limn_nfc *s, limn_view v, limn_mapped *out) {
+bool limn_form_append(limn_normal *s, limn_form form, limn_view v, limn_mapped *out) {
+  const bool is_composed = form == LIMN_NFC || form == LIMN_NFKC;
+  const bool is_compatible = form == LIMN_NFKC || form == LIMN_NFKD;
   size_t length;
-  s->n = 0;
+  s->n = s->n_origins = 0;
   for (size_t at = 0; at < v.n; at += length) {
     int32_t code;
     length = limn_utf8_decode(v.text + at, v.n - at, &code);
-    if (code < 0) {
-      if (!flush(s, out) || !limn_mapped_append_view(out, limn_view_part(v, at, at + 1)))
-        return false;
-      continue;
-    }
-    if (order_of((uint32_t)code) == 0 && !flush(s, out)) return false;
-    if (!add_decomposed(s, (uint32_t)code, limn_view_origin(v, at))) return false;
+    if ((code < 0 || is_boundary((uint32_t)code)) && !flush(s, is_composed, out)) return false;
+    bool is_done = code < 0
+                       ? limn_mapped_append_view(out, limn_view_part(v, at, at + 1))
+                       : add_original(s, is_compatible, (uint32_t)code, limn_view_origin(v, at));
+    if (!is_done) return false;
   }
-  return flush(s, out);
+  return flush(s, is_composed, out);
+}
+
+size_t limn_form_boundary(const unsigned char *text, size_t n) {
+  for (size_t at = n; at-- > 0;) {
+    int32_t code;
+    if ((text[at] & 0xc0) == 0x80) continue; /* inside a character, or no beginning for certain */
+    limn_utf8_decode(text + at, n - at, &code);
+    if (code >= 0 && is_boundary((uint32_t)code)) return at;
+  }
+  return 0;
+}
+
+/* ---- characters one by one ---------------------------------------------------------------------
+ */
+
+/* The lower case of a character: its length as UTF-8, 0 where it is its own. */
+static size_t lower_of(uint32_t code, unsigned char out[8]) {
+  if (code < 128 && (code < 'A' || code > 'Z')) return 0;
+  if (code == 0x130) { /* the one with two characters: i and a dot above */
+    memcpy(out, "i\xcc\x87", 3);
+    return 3;
+  }
+  size_t i = find_code(limn_lowered, limn_n_lowered, code);
+  return i < limn_n_lowered ? limn_utf8_encode(limn_lower_cases[i], out) : 0;
+}
+
+bool limn_lower_append(limn_view v, limn_mapped *out) {
+  size_t length;
+  for (size_t at = 0; at < v.n; at += length) {
+    int32_t code;
+    unsigned char lower[8];
+    length = limn_utf8_decode(v.text + at, v.n - at, &code);
+    size_t n = code < 0 ? 0 : lower_of((uint32_t)code, lower);
+    bool is_done = n > 0 ? limn_mapped_append(out, lower, n, limn_view_origin(v, at))
+                         : limn_mapped_append_view(out, limn_view_part(v, at, at + length));
+    if (!is_done) return false;
+  }
+  return true;
+}
+
+bool limn_without_marks_append(limn_view v, limn_mapped *out) {
+  size_t length;
+  for (size_t at = 0; at < v.n; at += length) {
+    int32_t code;
+    length = limn_utf8_decode(v.text + at, v.n - at, &code);
+    limn_category c = code < 0 ? LIMN_CN : limn_category_of((uint32_t)code);
+    if (c >= LIMN_MC && c <= LIMN_MN) continue;
+    if (!limn_mapped_append_view(out, limn_view_part(v, at, at + length))) return false;
+  }
+  return true;
 }

@@ -1,5 +1,5 @@
 /*
- * normal.h - inside the library: texts that changed on the way, and Unicode's composed form (NFC).
+ * normal.h - inside the library: texts that changed on the way, and Unicode's normal forms.
  */
 #ifndef LIMN_SRC_TOKENIZER_NORMAL_H
 #define LIMN_SRC_TOKENIZER_NORMAL_H
@@ -9,10 +9,12 @@
 /* ---- tables (normal_table.c says what is in them) ----------------------------------------------
  */
 
-extern const size_t limn_n_category_runs, limn_n_order_runs, limn_n_decomposed, limn_n_composed;
-extern const uint32_t limn_category_runs[], limn_order_runs[], limn_decomposed[],
-    limn_decompositions[], limn_composed[];
-extern const uint16_t limn_decomposition_starts[];
+extern const size_t limn_n_category_runs, limn_n_order_runs, limn_n_canonical_decomposed,
+    limn_n_compatible_decomposed, limn_n_composed, limn_n_lowered;
+extern const uint32_t limn_category_runs[], limn_order_runs[], limn_canonical_decomposed[],
+    limn_canonical_decompositions[], limn_compatible_decomposed[], limn_compatible_decompositions[],
+    limn_composed[], limn_lowered[], limn_lower_cases[];
+extern const uint16_t limn_canonical_starts[], limn_compatible_starts[];
 extern const uint64_t limn_composed_pairs[];
 
 /* General categories in the order of their names. */
@@ -67,31 +69,46 @@ bool limn_mapped_append_view(limn_mapped *m, limn_view v);
 limn_view limn_mapped_view(const limn_mapped *m);
 void limn_mapped_deinit(limn_mapped *m);
 
-/* ---- NFC ---------------------------------------------------------------------------------------
+/* ---- normal forms ------------------------------------------------------------------------------
  */
+
+typedef enum limn_form { LIMN_NFC = 0, LIMN_NFD, LIMN_NFKC, LIMN_NFKD } limn_form;
 
 /* A character that waits for those that belong to it. */
-typedef struct limn_nfc_char {
+typedef struct limn_normal_char {
   uint32_t code;
-  uint32_t order; /* canonical combining class */
+  uint32_t order; /* rank of the canonical combining class */
   size_t place;   /* among its neighbours, so that sorting keeps equal ones in order */
-  size_t origin;
-} limn_nfc_char;
+  int64_t extra;  /* 1 for one that its decomposition adds, less one for each it was joined with */
+} limn_normal_char;
 
-typedef struct limn_nfc {
-  limn_nfc_char *chars; /* (capacity) n of them */
-  size_t *origins;      /* (capacity) */
-  size_t n, capacity;
-} limn_nfc;
+typedef struct limn_normal {
+  limn_normal_char *chars; /* (capacity) n of them */
+  size_t *origins;         /* (capacity) of the n_origins characters they were in the text */
+  size_t n, n_origins, capacity;
+} limn_normal;
 
-void limn_nfc_deinit(limn_nfc *s);
+void limn_normal_deinit(limn_normal *s);
 
-/* True when the text is in NFC for certain, which nearly every text is. */
-bool limn_nfc_holds(const unsigned char *text, size_t n);
+/* True when the text is in the form for certain, which nearly every text is in NFC. */
+bool limn_form_holds(limn_form form, const unsigned char *text, size_t n);
 /*
- * Appends the text in NFC (Unicode Standard Annex 15) to `out`; bytes that are no character stay
- * as they are. Time n log n. False without memory.
+ * Appends the text in the form (Unicode Standard Annex 15) to `out`; bytes that are no character
+ * stay as they are. Time n log n. False without memory.
  */
-bool limn_nfc_append(limn_nfc *s, limn_view v, limn_mapped *out);
+bool limn_form_append(limn_normal *s, limn_form form, limn_view v, limn_mapped *out);
+/*
+ * The last place from which on nothing joins what is before it, whatever follows: what stands
+ * before and what stands behind may be brought into a form on their own. 0 where there is none.
+ */
+size_t limn_form_boundary(const unsigned char *text, size_t n);
+
+/* ---- characters one by one ---------------------------------------------------------------------
+ */
+
+/* Appends the text in lower case, each character on its own (so that a capital sigma is always the
+ * sigma inside a word); or without marks. False without memory. */
+bool limn_lower_append(limn_view v, limn_mapped *out);
+bool limn_without_marks_append(limn_view v, limn_mapped *out);
 
 #endif

@@ -51,7 +51,7 @@ struct limn_pipeline_run {
   limn_special special;
   limn_tokens *out;
   limn_error *err;
-  limn_nfc nfc;
+  limn_normal normal;
   limn_regex_space space;
   limn_search normal_search;
   limn_mapped changed[2];              /* one is read while the other is written */
@@ -65,7 +65,7 @@ struct limn_pipeline_run {
 typedef limn_pipeline_run run;
 
 static void deinit_run(run *r) {
-  limn_nfc_deinit(&r->nfc);
+  limn_normal_deinit(&r->normal);
   limn_regex_space_deinit(&r->space);
   limn_search_deinit(&r->normal_search);
   for (int i = 0; i < 2; i++)
@@ -135,9 +135,17 @@ static limn_status replace(run *r, limn_search *search, const limn_step *step, l
   return LIMN_OK;
 }
 
-static limn_status compose(run *r, limn_view *v, limn_mapped *out) {
-  if (limn_nfc_holds(v->text, v->n)) return LIMN_OK;
-  if (!limn_nfc_append(&r->nfc, *v, out)) return no_memory(r);
+static limn_status bring_into_form(run *r, limn_form form, limn_view *v, limn_mapped *out) {
+  if (limn_form_holds(form, v->text, v->n)) return LIMN_OK;
+  if (!limn_form_append(&r->normal, form, *v, out)) return no_memory(r);
+  *v = limn_mapped_view(out);
+  return LIMN_OK;
+}
+
+/* Changes that need nothing but the text; an empty one is none. */
+static limn_status change_chars(run *r, bool (*append)(limn_view, limn_mapped *), limn_view *v,
+                                limn_mapped *out) {
+  if (!limn_mapped_append(out, "", 0, 0) || !append(*v, out)) return no_memory(r);
   *v = limn_mapped_view(out);
   return LIMN_OK;
 }
@@ -162,7 +170,10 @@ static limn_status make_visible(run *r, limn_view *v, limn_mapped *out) {
 static limn_status change(run *r, limn_search *search, const limn_step *step, limn_view *v,
                           limn_mapped *out) {
   out->n = 0;
-  if (step->kind == LIMN_STEP_NFC) return compose(r, v, out);
+  if (step->kind == LIMN_STEP_FORM) return bring_into_form(r, step->form, v, out);
+  if (step->kind == LIMN_STEP_LOWER) return change_chars(r, limn_lower_append, v, out);
+  if (step->kind == LIMN_STEP_WITHOUT_MARKS)
+    return change_chars(r, limn_without_marks_append, v, out);
   if (step->kind == LIMN_STEP_REPLACE) return replace(r, search, step, v, out);
   if (step->kind == LIMN_STEP_SENTENCEPIECE) return normalize_pieces(r, v, out);
   if (step->kind == LIMN_STEP_VISIBLE) return make_visible(r, v, out);

@@ -23,7 +23,9 @@ typedef enum limn_behavior {
 
 typedef enum limn_step_kind {
   /* steps that change a text */
-  LIMN_STEP_NFC,
+  LIMN_STEP_FORM = 0, /* into `form` */
+  LIMN_STEP_LOWER,
+  LIMN_STEP_WITHOUT_MARKS,
   LIMN_STEP_PREPEND,       /* `text` before a text that is not empty */
   LIMN_STEP_PREPEND_ONCE,  /* before one that does not begin with it */
   LIMN_STEP_PREPEND_FIRST, /* the same, at the beginning of everything only */
@@ -41,6 +43,7 @@ typedef struct limn_step {
   limn_step_kind kind;
   limn_behavior behavior;
   bool invert;
+  limn_form form;
   limn_pattern pattern;
   limn_regex *regex;
   char *text;

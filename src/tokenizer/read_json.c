@@ -72,7 +72,7 @@ static limn_status add_step(reading *r, limn_step *steps, size_t *n, const char 
   *out = &steps[*n % LIMN_MOST_STEPS];
   if (*n == LIMN_MOST_STEPS) return unsupported(r, part, "more than 32 steps", "fewer");
   ++*n;
-  **out = (limn_step){.kind = LIMN_STEP_NFC};
+  **out = (limn_step){.kind = LIMN_STEP_FORM};
   return LIMN_OK;
 }
 
@@ -135,17 +135,44 @@ static limn_status read_replace(reading *r, const json_t *part) {
                      content);
 }
 
+/* The normalizers that are nothing but their name. */
+static limn_status read_named(reading *r, const char *type, bool *is_known) {
+  static const struct {
+    const char *type;
+    limn_step_kind kind;
+    limn_form form;
+  } known[] = {{"NFC", LIMN_STEP_FORM, LIMN_NFC},
+               {"NFD", LIMN_STEP_FORM, LIMN_NFD},
+               {"NFKC", LIMN_STEP_FORM, LIMN_NFKC},
+               {"NFKD", LIMN_STEP_FORM, LIMN_NFKD},
+               {"Lowercase", LIMN_STEP_LOWER, LIMN_NFC},
+               {"StripAccents", LIMN_STEP_WITHOUT_MARKS, LIMN_NFC}};
+  limn_step *step;
+  for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+    *is_known = strcmp(known[i].type, type) == 0;
+    if (!*is_known) continue;
+    limn_status status = add_step(r, r->p->normal, &r->p->n_normal, "normalizer", &step);
+    if (status != LIMN_OK) return status;
+    step->kind = known[i].kind;
+    step->form = known[i].form;
+    return LIMN_OK;
+  }
+  return LIMN_OK;
+}
+
 static limn_status read_normalizer(reading *r, const json_t *part, int depth) {
   const char *type = type_of(part), *text;
-  limn_step *step;
+  bool is_known;
   if (strcmp(type, "Sequence") == 0)
     return read_list(r, part, "normalizers", depth, read_normalizer);
-  if (strcmp(type, "NFC") == 0)
-    return add_step(r, r->p->normal, &r->p->n_normal, "normalizer", &step);
   if (strcmp(type, "Replace") == 0) return read_replace(r, part);
+  limn_status status = read_named(r, type, &is_known);
+  if (status != LIMN_OK || is_known) return status;
   if (strcmp(type, "Prepend") != 0)
-    return unsupported(r, "normalizer", type, "NFC, Replace, Prepend or a Sequence of them");
-  limn_status status = limn_json_need_string(part, r->path, "prepend", &text, r->err);
+    return unsupported(r, "normalizer", type,
+                       "NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Replace, Prepend or a "
+                       "Sequence of them");
+  status = limn_json_need_string(part, r->path, "prepend", &text, r->err);
   if (status != LIMN_OK) return status;
   return add_text_step(r, r->p->normal, &r->p->n_normal, "normalizer", LIMN_STEP_PREPEND, text);
 }

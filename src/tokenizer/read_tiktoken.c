@@ -204,7 +204,7 @@ static limn_status add_pipeline(ranks *r, limn_tokenizer *t) {
   if (!p) return limn_out_of_memory(r->err, "a tokenizer");
   limn_status status = for_specials(r, t, look_for_special);
   limn_added_sort(&p->before);
-  if (r->encoding->is_nfc) p->normal[p->n_normal++] = (limn_step){.kind = LIMN_STEP_NFC};
+  if (r->encoding->is_nfc) p->normal[p->n_normal++] = (limn_step){.kind = LIMN_STEP_FORM};
   p->cuts[p->n_cuts++] = (limn_step){.kind = LIMN_STEP_PATTERN, .pattern = t->pattern};
   p->is_byte_level = true;
   return status;

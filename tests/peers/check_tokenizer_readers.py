@@ -130,14 +130,30 @@ UNLIKE = {
            "10EAB-10EAC 10EFD-10EFF 10F46-10F50 10F82-10F85 11070 1133B 113CE-113D0 1145E 11839-1183A "
            "1193D-1193E 11943 119E0 11A34 11A47 11A99 11D42 11D44-11D45 11D97 11F41-11F42 1611E-16129 1612F "
            "16D63 16D67 16FF0-16FF1 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF 1E5EE-1E5EF",
+    "NFKC": "32FF A7F2-A7F4 AB69 10781-10785 10787-107B0 107B2-107BA 1CCD6-1CCF9 1E030-1E06D 1F16C "
+           "1FBF0-1FBF9",
+    "Lowercase": "A7CE A7D2 A7D4 16EA0-16EB8",
+    "StripAccents": "07FD 0897-089F 08CA-08D3 09FE 0AFA-0AFF 0B55 0C04 0C3C 0CF3 0D00 0D3B-0D3C 0D81 0EBA 0ECE "
+           "1715 180F 1ABF-1ACE 1CF2-1CF3 1CF7 1DF6-1DFA A82C A8FF 10D24-10D27 10D69-10D6D 10EAB-10EAC "
+           "10EFC-10EFF 10F46-10F50 10F82-10F85 11070 11073-11074 110C2 11145-11146 111C9 111CE-111CF "
+           "11241 1133B 113B8-113C0 113C2 113C5 113C7-113CA 113CC-113D0 113D2 113E1-113E2 1145E "
+           "1182C-1183A 11930-11935 11937-11938 1193B-1193E 11940 11942-11943 119D1-119D7 119DA-119E0 "
+           "119E4 11A01-11A0A 11A33-11A39 11A3B-11A3E 11A47 11A51-11A5B 11A8A-11A99 11D31-11D36 11D3A "
+           "11D3C-11D3D 11D3F-11D45 11D47 11D8A-11D8E 11D90-11D91 11D93-11D97 11EF3-11EF6 11F00-11F01 "
+           "11F03 11F34-11F3A 11F3E-11F42 11F5A 13440 13447-13455 1611E-1612F 16F4F 16F7F-16F87 16FE4 "
+           "16FF0-16FF1 1CF00-1CF2D 1CF30-1CF46 1E08F 1E130-1E136 1E2AE 1E2EC-1E2EF 1E4EC-1E4EF "
+           "1E5EE-1E5EF",
 }
+# Parts that have the tables of others.
+ALSO = {"NFD": ["NFC"], "NFKC": ["NFC"], "NFKD": ["NFC", "NFKC"]}
 
 
 def unlike(config):
     """The code points that a tokenizer.json may cut or compose otherwise in that library."""
     found, text = set(), json.dumps(config.get("normalizer")) + json.dumps(config.get("pre_tokenizer"))
-    for kind, ranges in UNLIKE.items():
-        for part in ranges.split() if f'"{kind}"' in text else []:
+    kinds = [kind for kind in {*UNLIKE, *ALSO} if f'"{kind}"' in text]
+    for kind in {*kinds, *(other for kind in kinds for other in ALSO.get(kind, []))}:
+        for part in UNLIKE.get(kind, "").split():
             first, _, last = part.partition("-")
             found.update(map(chr, range(int(first, 16), int(last or first, 16) + 1)))
     return found
@@ -373,6 +389,13 @@ NORMALIZERS = {
 }
 
 
+MORE_NORMALIZERS = {
+    **{name: {"type": name} for name in ["NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"]},
+    "bare": {"type": "Sequence", "normalizers": [
+        {"type": "NFKD"}, {"type": "StripAccents"}, {"type": "Lowercase"}, {"type": "NFC"}]},
+}
+
+
 def added(content, id_, **flags):
     return {"id": id_, "content": content, "single_word": False, "lstrip": False, "rstrip": False,
             "normalized": False, "special": False, **flags}
@@ -412,6 +435,11 @@ def variants(models):
                 parts["added_tokens"] = models["bytes"]["added_tokens"] + added_tokens(vocab)
             yield (f"bytes {n1} {n2}{' added' if tokens else ''}", made("bytes", **parts),
                    n1 == "none" and not tokens)
+    for (name, norm), tokens in itertools.product(MORE_NORMALIZERS.items(), [False, True]):
+        parts = {"normalizer": norm, "pre_tokenizer": PRE["gpt2"]}
+        if tokens:
+            parts["added_tokens"] = models["bytes"]["added_tokens"] + added_tokens(vocab)
+        yield f"bytes {name} gpt2{' added' if tokens else ''}", made("bytes", **parts), False
     whole = made("spaces", pre_tokenizer=PRE["gpt2"])
     whole["model"] = {**whole["model"], "ignore_merges": True}
     yield "ignore_merges", whole, True

@@ -1,6 +1,6 @@
 /*
- * The parts of the long way from text to ids: regular expressions against Oniguruma's matches, the
- * composed form against the Unicode Character Database (both in tests/data/tokenizers.json, made by
+ * The parts of the long way from text to ids: regular expressions against Oniguruma's matches,
+ * normal forms against the Unicode Character Database (both in tests/data/tokenizers.json, made by
  * tools/make_tokenizer_cases.py), added tokens, and the metadata of GGUF files.
  */
 #include "formats/gguf.h"
@@ -108,47 +108,116 @@ static void endless_expressions_end(void **state) {
   limn_regex_close(regex);
 }
 
-/* ---- the composed form --------------------------------------------------------------------------
+/* ---- normal forms ------------------------------------------------------------------------------
  */
 
-static void composes_as_unicode(void **state) {
-  (void)state;
-  const json_t *pairs = json_object_get(all, "compositions");
-  limn_nfc nfc = {0};
-  assert_true(json_array_size(pairs) > 500);
-  for (size_t i = 0; i < json_array_size(pairs); i++) {
-    const char *text = json_string_value(json_array_get(json_array_get(pairs, i), 0));
-    const char *wanted = json_string_value(json_array_get(json_array_get(pairs, i), 1));
-    limn_mapped out = {0};
-    limn_view v = {(const unsigned char *)text, strlen(text), NULL, 10};
-    assert_true(limn_nfc_append(&nfc, v, &out));
-    if (out.n != strlen(wanted) || memcmp(out.text, wanted, out.n) != 0)
-      fail_msg("composition %zu is another", i);
-    if (limn_nfc_holds(v.text, v.n)) assert_string_equal(text, wanted);
-    assert_true(limn_nfc_holds((const unsigned char *)"na\xc3\xafve \xe4\xb8\xad\xed\x95\x9c", 13));
-    for (size_t k = 0; k < out.n; k++) {
-      assert_true(out.map[k] >= 10 && out.map[k] < 10 + v.n);
-      if (k > 0) assert_true(out.map[k - 1] <= out.map[k]);
-    }
-    limn_mapped_deinit(&out);
+static const char *string_at(const json_t *list, size_t i) {
+  return json_string_value(json_array_get(list, i));
+}
+
+static void check_changed(limn_mapped *out, const char *wanted, limn_view v, const char *what,
+                          size_t i) {
+  if (out->n != strlen(wanted) || (out->n > 0 && memcmp(out->text, wanted, out->n) != 0))
+    fail_msg("%s of text %zu is another", what, i);
+  for (size_t k = 0; k < out->n; k++) {
+    assert_true(out->map[k] >= v.base && out->map[k] < v.base + v.n);
+    if (k > 0) assert_true(out->map[k - 1] <= out->map[k]);
   }
-  limn_nfc_deinit(&nfc);
+  limn_mapped_deinit(out);
+}
+
+/* Each text, and then its NFC, NFD, NFKC, NFKD, lower case, and itself without marks. */
+static void changes_as_unicode(void **state) {
+  (void)state;
+  static const char *const names[] = {"NFC", "NFD", "NFKC", "NFKD"};
+  const json_t *rows = json_object_get(all, "normal");
+  limn_normal normal = {0};
+  assert_true(json_array_size(rows) > 500);
+  for (size_t i = 0; i < json_array_size(rows); i++) {
+    const json_t *row = json_array_get(rows, i);
+    const char *text = string_at(row, 0);
+    limn_view v = {(const unsigned char *)text, strlen(text), NULL, 10};
+    limn_mapped out = {0};
+    for (size_t form = 0; form < 4; form++) {
+      const char *wanted = string_at(row, 1 + form);
+      assert_true(limn_form_append(&normal, (limn_form)form, v, &out));
+      check_changed(&out, wanted, v, names[form], i);
+      if (limn_form_holds((limn_form)form, v.text, v.n)) assert_string_equal(text, wanted);
+    }
+    assert_true(limn_lower_append(v, &out));
+    check_changed(&out, string_at(row, 5), v, "lower case", i);
+    assert_true(limn_without_marks_append(v, &out));
+    check_changed(&out, string_at(row, 6), v, "what is without marks", i);
+  }
+  limn_normal_deinit(&normal);
+}
+
+/* What stands before a boundary and behind it may be changed alone: at every length of a text. */
+static void boundaries_divide(void **state) {
+  (void)state;
+  const json_t *rows = json_object_get(all, "normal");
+  limn_normal normal = {0};
+  limn_mapped out = {0};
+  size_t n_inside = 0;
+  for (size_t i = 0; i < json_array_size(rows); i++) {
+    const char *text = string_at(json_array_get(rows, i), 0);
+    size_t n = strlen(text);
+    for (size_t form = 0; form < 4; form++) {
+      const char *wanted = string_at(json_array_get(rows, i), 1 + form);
+      for (size_t open = 0; open <= n; open++) {
+        size_t at = limn_form_boundary((const unsigned char *)text, open);
+        assert_true(at <= open);
+        n_inside += at > 0;
+        out.n = 0;
+        limn_view v = {(const unsigned char *)text, n, NULL, 0};
+        assert_true(limn_form_append(&normal, (limn_form)form, limn_view_part(v, 0, at), &out));
+        assert_true(limn_form_append(&normal, (limn_form)form, limn_view_part(v, at, n), &out));
+        assert_int_equal(out.n, strlen(wanted));
+        assert_memory_equal(out.text, wanted, out.n);
+      }
+    }
+  }
+  assert_true(n_inside > 1000);
+  limn_mapped_deinit(&out);
+  limn_normal_deinit(&normal);
+}
+
+static void most_texts_hold(void **state) {
+  (void)state;
+  static const struct {
+    const char *text;
+    bool holds[4];
+  } cases[] = {
+      {"", {true, true, true, true}},
+      {"plain", {true, true, true, true}},
+      {"na\xc3\xafve \xe4\xb8\xad", {true, false, true, false}},
+      {"\xed\x95\x9c", {true, false, true, false}},  /* a syllable of Hangul */
+      {"\xef\xbc\xa1", {true, false, false, false}}, /* a wide A; NFD has it, but not for certain */
+      {"e\xcc\x81", {false, false, false, false}},
+      {"\xff\xc3", {true, true, true, true}},
+  };
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t form = 0; form < 4; form++)
+      assert_int_equal(limn_form_holds((limn_form)form, (const unsigned char *)cases[i].text,
+                                       strlen(cases[i].text)),
+                       cases[i].holds[form]);
+  }
 }
 
 static void many_marks_take_no_square(void **state) {
   (void)state;
   enum { N = 200000 };
   unsigned char *text = limn_alloc(2 * N);
-  limn_nfc nfc = {0};
+  limn_normal normal = {0};
   limn_mapped out = {0};
   for (size_t i = 0; i < N; i++) /* U+0301 and U+0327, which change places */
     memcpy(text + 2 * i, i % 2 ? "\xcc\xa7" : "\xcc\x81", 2);
-  assert_true(limn_nfc_append(&nfc, (limn_view){text, 2 * N, NULL, 0}, &out));
+  assert_true(limn_form_append(&normal, LIMN_NFC, (limn_view){text, 2 * N, NULL, 0}, &out));
   assert_int_equal(out.n, 2 * N);
   assert_memory_equal(out.text, "\xcc\xa7\xcc\xa7", 4);
   assert_memory_equal(out.text + out.n - 4, "\xcc\x81\xcc\x81", 4);
   limn_mapped_deinit(&out);
-  limn_nfc_deinit(&nfc);
+  limn_normal_deinit(&normal);
   limn_free(text);
 }
 
@@ -308,7 +377,9 @@ int main(void) {
       cmocka_unit_test(matches_as_oniguruma),
       cmocka_unit_test(a_bad_byte_is_a_symbol),
       cmocka_unit_test(endless_expressions_end),
-      cmocka_unit_test(composes_as_unicode),
+      cmocka_unit_test(changes_as_unicode),
+      cmocka_unit_test(boundaries_divide),
+      cmocka_unit_test(most_texts_hold),
       cmocka_unit_test(many_marks_take_no_square),
       cmocka_unit_test(finds_the_longest_token),
       cmocka_unit_test(reads_metadata),

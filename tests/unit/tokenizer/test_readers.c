@@ -145,8 +145,13 @@ static void refuses_what_it_does_not_follow(void **state) {
       {"{\"model\":{\"byte_fallback\":true,\"vocab\":{},\"merges\":[]}}", LIMN_ERROR_UNSUPPORTED,
        "\"byte_fallback\" is true and a byte has no token"},
       {"{\"truncation\":{}," MODEL "}", LIMN_ERROR_UNSUPPORTED, "\"truncation\" is an object"},
-      {"{\"normalizer\":{\"type\":\"Lowercase\"}," MODEL "}", LIMN_ERROR_UNSUPPORTED,
-       "\"normalizer\" is Lowercase, expected NFC"},
+      {"{\"normalizer\":{\"type\":\"Nmt\"}," MODEL "}", LIMN_ERROR_UNSUPPORTED,
+       "\"normalizer\" is Nmt, expected NFC"},
+      {"{\"normalizer\":{\"type\":\"nfkc\"}," MODEL "}", LIMN_ERROR_UNSUPPORTED,
+       "\"normalizer\" is nfkc"},
+      {"{\"normalizer\":{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKD\"},{}]}," MODEL
+       "}",
+       LIMN_ERROR_UNSUPPORTED, "\"normalizer\" is"},
       {PRE("\"BertPreTokenizer\""), LIMN_ERROR_UNSUPPORTED, "is BertPreTokenizer"},
       {PRE("\"Split\",\"pattern\":{\"Regex\":\"(a)\\\\1\"}"), LIMN_ERROR_UNSUPPORTED,
        "an escape that limn does not follow at byte 3"},
@@ -320,8 +325,9 @@ static void check_ways(const limn_tokenizer *t, const char *text, size_t n) {
 
 static void all_ways_give_the_same(void **state) {
   (void)state;
-  static const char *const files[] = {"tokenizer_json/prefix", "tokenizer_json/split",
-                                      "tokenizer_json/pieces", "gguf/llama", "sentencepiece/llama"};
+  static const char *const files[] = {
+      "tokenizer_json/prefix", "tokenizer_json/split", "tokenizer_json/forms",
+      "tokenizer_json/pieces", "gguf/llama",           "sentencepiece/llama"};
   static const char text[] = "the  cat <s> a yes\xc3\xa9 e\xcc\x81 \xff!";
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     char file[512];
@@ -359,10 +365,10 @@ static void open_until_it_works(const char *file) {
 
 static void survives_every_failing_allocation(void **state) {
   (void)state;
-  static const char *const files[] = {"tokenizer_json/few",  "tokenizer_json/prefix",
-                                      "tokenizer_json/meta", "tokenizer_json/split",
-                                      "gguf/gpt2",           "gguf/llama",
-                                      "sentencepiece/llama"};
+  static const char *const files[] = {"tokenizer_json/few",   "tokenizer_json/prefix",
+                                      "tokenizer_json/meta",  "tokenizer_json/split",
+                                      "tokenizer_json/forms", "gguf/gpt2",
+                                      "gguf/llama",           "sentencepiece/llama"};
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     char file[512];
     snprintf(file, sizeof file, "%s/fuzz/corpus/%s", LIMN_SOURCE_DIR, files[i]);
