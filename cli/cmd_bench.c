@@ -7,17 +7,25 @@
  * the best. Beside them stand the rates of multiply-adds and of reading that the same threads reach
  * when they do nothing else, and how far the logits are from those of the scalar kernels.
  */
-#include "run.h"
+#include "bench.h"
 
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <time.h>
+
+/* Beyond this size it is no faster or slower to read; a large model leaves no room for as much. */
+#define MOST_READ ((size_t)1 << 30)
 
 static const cli_option options[] = {
     {"prompt", 'p', CLI_INT, "N", "512", 1, 1e6, "Tokens of the prompt, at most the context"},
     {"new", 'n', CLI_INT, "N", "128", 1, 1e6, "Tokens to make, from an empty context"},
     {"repeat", 'r', CLI_INT, "N", "5", 1, 1000, "Runs of each"},
+    {"curve", 0, CLI_FLAG, NULL, NULL, 0, 0,
+     "Measure at growing numbers of positions instead, up to the context"},
+    {"out", 'o', CLI_TEXT, "DIR", NULL, 0, 0,
+     "With --curve, write curve.json and a line plot into this folder"},
     {"no-check", 0, CLI_FLAG, NULL, NULL, 0, 0, "Leave out the comparison with scalar kernels"},
     CLI_OPTIONS_MODEL,
     CLI_OPTIONS_JSON,
@@ -26,82 +34,97 @@ static const cli_option options[] = {
 static const cli_example examples[] = {
     {"limn bench -m ~/models/gpt2", "The file's own number format, all threads."},
     {"limn bench -m ~/models/gpt2 --weights q8 -t 1", "8-bit weights on one thread."},
+    {"limn bench --curve --out curve",
+     "How the speed falls as the text grows, and a picture of it."},
     {"LIMN_KERNELS=avx2 limn bench", "As on a processor without AVX-512."},
     {NULL, NULL}};
-
-typedef struct rate {
-  double median, best; /* tokens a second */
-} rate;
-
-typedef struct bench {
-  const cli *c;
-  cli_model m;
-  limn_session *session;
-  int32_t *ids;
-  int n_prompt, n_new, n_repeats;
-  double open_seconds; /* from opening the files to the first logits */
-  rate prefill, decode;
-  limn_ceilings ceilings;
-  double prefill_share, decode_share;
-  double error; /* against scalar kernels; negative when not compared */
-} bench;
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 /* ---- running ----------------------------------------------------------------------------------
  */
 
-static limn_status prefill(bench *b, double *seconds, limn_error *err) {
+static double seconds_of(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+bench_time bench_now(void) {
+  return (bench_time){seconds_of(CLOCK_MONOTONIC), seconds_of(CLOCK_PROCESS_CPUTIME_ID)};
+}
+
+static void add_since(bench_time *sum, bench_time start) {
+  bench_time end = bench_now();
+  sum->wall += end.wall - start.wall;
+  sum->processor += end.processor - start.processor;
+}
+
+limn_status bench_prefill(bench *b, int n, bench_time *sum, limn_error *err) {
   limn_session_reset(b->session);
-  double start = now();
-  limn_status status = limn_session_evaluate(b->session, b->ids, (size_t)b->n_prompt, err);
-  *seconds = now() - start;
+  bench_time start = bench_now();
+  limn_status status = limn_session_evaluate(b->session, b->ids, (size_t)n, err);
+  add_since(sum, start);
   return status;
 }
 
-static limn_status decode(bench *b, double *seconds, limn_error *err) {
+limn_status bench_decode(bench *b, int from, int n, bench_time *sum, limn_error *err) {
   limn_status status = LIMN_OK;
-  limn_session_reset(b->session);
-  double start = now();
-  for (int i = 0; i < b->n_new && status == LIMN_OK; i++)
+  bench_time start = bench_now();
+  for (int i = from; i < from + n && status == LIMN_OK; i++)
     status = limn_session_evaluate(b->session, b->ids + i, 1, err);
-  *seconds = now() - start;
+  add_since(sum, start);
   return status;
 }
 
-static int compare_doubles(const void *a, const void *b) {
-  double x, y;
-  memcpy(&x, a, sizeof x);
-  memcpy(&y, b, sizeof y);
-  return (x > y) - (x < y);
+static int compare_wall(const void *a, const void *b) {
+  const bench_time *x = a, *y = b;
+  return (x->wall > y->wall) - (x->wall < y->wall);
 }
 
-static rate rate_of(double *seconds, int n, int n_tokens) {
-  qsort(seconds, (size_t)n, sizeof *seconds, compare_doubles);
-  double median = n % 2 ? seconds[n / 2] : (seconds[n / 2 - 1] + seconds[n / 2]) / 2;
-  return (rate){n_tokens / median, n_tokens / seconds[0]};
+static int compare_processor(const void *a, const void *b) {
+  const bench_time *x = a, *y = b;
+  return (x->processor > y->processor) - (x->processor < y->processor);
+}
+
+bench_rate bench_rate_of(const bench *b, bench_time *times, int n, int n_tokens) {
+  bench_rate r;
+  double tokens = n_tokens;
+  const bench_time *low = &times[(n - 1) / 2], *high = &times[n / 2];
+  qsort(times, (size_t)n, sizeof *times, compare_processor);
+  r.by_processor = 2 * tokens * limn_pool_size(b->m.pool) / (low->processor + high->processor);
+  qsort(times, (size_t)n, sizeof *times, compare_wall);
+  r.median = 2 * tokens / (low->wall + high->wall);
+  r.best = tokens / times[0].wall;
+  return r;
 }
 
 static limn_status run_all(bench *b, limn_error *err) {
   size_t n = (size_t)b->n_repeats;
-  double *seconds = limn_alloc_zeroed(2 * n, sizeof *seconds), unused;
-  if (!seconds) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-  limn_status status = prefill(b, &unused, err); /* the first run of all meets cold memory */
+  bench_time *times = limn_alloc_zeroed(2 * n, sizeof *times);
+  if (!times) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  limn_status status = LIMN_OK;
   for (size_t i = 0; i < n && status == LIMN_OK; i++) {
     cli_progress("run", (int64_t)i + 1, (int64_t)n);
-    status = prefill(b, &seconds[i], err);
-    if (status == LIMN_OK) status = decode(b, &seconds[n + i], err);
+    status = bench_prefill(b, b->n_prompt, &times[i], err);
+    limn_session_reset(b->session);
+    if (status == LIMN_OK) status = bench_decode(b, 0, b->n_new, &times[n + i], err);
   }
   cli_progress_end();
   if (status == LIMN_OK) {
-    b->prefill = rate_of(seconds, b->n_repeats, b->n_prompt);
-    b->decode = rate_of(seconds + n, b->n_repeats, b->n_new);
+    b->prefill = bench_rate_of(b, times, b->n_repeats, b->n_prompt);
+    b->decode = bench_rate_of(b, times + n, b->n_repeats, b->n_new);
   }
-  limn_free(seconds);
+  limn_free(times);
+  return status;
+}
+
+/* The first runs of all, which meet cold memory; then the process is as large as it gets. */
+static limn_status warm_up(bench *b, limn_error *err) {
+  struct rusage usage;
+  bench_time unused = {0};
+  limn_status status = bench_prefill(b, b->n_prompt, &unused, err);
+  limn_session_reset(b->session);
+  if (status == LIMN_OK) status = bench_decode(b, 0, 1, &unused, err);
+  if (getrusage(RUSAGE_SELF, &usage) == 0) b->peak = (int64_t)usage.ru_maxrss * 1024;
   return status;
 }
 
@@ -124,19 +147,40 @@ static double bytes_read(const bench *b) {
   return (double)limn_model_packed_size(b->m.model) + cached;
 }
 
+typedef struct share {
+  double by_clock, by_processor; /* of 1 */
+} share;
+
+static share prefill_share(const bench *b) {
+  double each = multiply_adds(limn_model_config(b->m.model), b->n_prompt) / b->n_prompt;
+  return (share){each * b->prefill.median / b->ceilings.multiply_adds,
+                 each * b->prefill.by_processor / b->ceilings.multiply_adds_by_processor};
+}
+
+static share decode_share(const bench *b) {
+  double each = bytes_read(b);
+  return (share){each * b->decode.median / b->ceilings.bytes_read,
+                 each * b->decode.by_processor / b->ceilings.bytes_read_by_processor};
+}
+
+static void keep_better(limn_ceilings *best, const limn_ceilings *c) {
+  best->multiply_adds = fmax(best->multiply_adds, c->multiply_adds);
+  best->bytes_read = fmax(best->bytes_read, c->bytes_read);
+  best->multiply_adds_by_processor =
+      fmax(best->multiply_adds_by_processor, c->multiply_adds_by_processor);
+  best->bytes_read_by_processor = fmax(best->bytes_read_by_processor, c->bytes_read_by_processor);
+}
+
 static limn_status measure(bench *b, limn_error *err) {
   limn_ceilings again;
   size_t size = limn_model_packed_size(b->m.model);
-  limn_status status = limn_measure_ceilings(b->m.pool, size, &b->ceilings, err);
+  if (size > MOST_READ) size = MOST_READ;
+  limn_status status = warm_up(b, err);
+  if (status == LIMN_OK) status = limn_measure_ceilings(b->m.pool, size, &b->ceilings, err);
   if (status == LIMN_OK) status = run_all(b, err);
   if (status == LIMN_OK) status = limn_measure_ceilings(b->m.pool, size, &again, err);
-  if (status != LIMN_OK) return status;
-  b->ceilings.multiply_adds = fmax(b->ceilings.multiply_adds, again.multiply_adds);
-  b->ceilings.bytes_read = fmax(b->ceilings.bytes_read, again.bytes_read);
-  b->prefill_share = multiply_adds(limn_model_config(b->m.model), b->n_prompt) / b->n_prompt *
-                     b->prefill.median / b->ceilings.multiply_adds;
-  b->decode_share = bytes_read(b) * b->decode.median / b->ceilings.bytes_read;
-  return LIMN_OK;
+  if (status == LIMN_OK) keep_better(&b->ceilings, &again);
+  return status;
 }
 
 /* ---- against the scalar kernels ----------------------------------------------------------------
@@ -197,17 +241,28 @@ static void put(const char *name, const char *value, const char *meaning) {
   printf("  %-14s %16s   %s%s%s\n", name, value, cli_sgr(CLI_DIM), meaning, cli_sgr(CLI_PLAIN));
 }
 
-static void put_rate(const char *name, rate r, const char *meaning) {
+static void put_rate(const char *name, bench_rate r, const char *meaning) {
   char text[64], more[256];
   snprintf(text, sizeof text, "%.4g tokens/s", r.median);
-  snprintf(more, sizeof more, "%s; best run %.4g", meaning, r.best);
+  snprintf(more, sizeof more, "%s; best run %.4g, by processor time %.4g", meaning, r.best,
+           r.by_processor);
   put(name, text, more);
 }
 
-static void put_share(const char *name, double share, const char *meaning) {
-  char text[64];
-  snprintf(text, sizeof text, "%.1f %%", 100 * share);
-  put(name, text, meaning);
+static void put_share(share s, const char *meaning) {
+  char text[64], more[256];
+  snprintf(text, sizeof text, "%.1f %%", 100 * s.by_clock);
+  snprintf(more, sizeof more, "%s; by processor time %.1f %%", meaning, 100 * s.by_processor);
+  put("", text, more);
+}
+
+static void put_memory(const bench *b) {
+  char text[64], mapped[32], packed[32], meaning[160];
+  cli_size_text(mapped, limn_model_mapped_size(b->m.model));
+  cli_size_text(packed, limn_model_packed_size(b->m.model));
+  snprintf(meaning, sizeof meaning, "most that was held, the file's %s and packed %s among it",
+           mapped, packed);
+  put("memory", cli_size_text(text, (uint64_t)b->peak), meaning);
 }
 
 static void print_bench(const bench *b) {
@@ -219,29 +274,36 @@ static void print_bench(const bench *b) {
   put("compute", limn_model_compute(b->m.model), "--compute");
   snprintf(text, sizeof text, "%.3f s", b->open_seconds);
   put("open", text, "from the files to the first logits");
+  put_memory(b);
   snprintf(meaning, sizeof meaning, "%d tokens, the last one's logits, median of %d", b->n_prompt,
            b->n_repeats);
   put_rate("prefill", b->prefill, meaning);
   snprintf(meaning, sizeof meaning, "of %.4g GFLOP/s, multiply-adds in float32 and nothing else",
            2e-9 * b->ceilings.multiply_adds);
-  put_share("", b->prefill_share, meaning);
+  put_share(prefill_share(b), meaning);
   snprintf(meaning, sizeof meaning, "%d tokens one by one, median of %d", b->n_new, b->n_repeats);
   put_rate("decode", b->decode, meaning);
   snprintf(meaning, sizeof meaning, "of %.4g GB/s, reading as many bytes and nothing else",
            1e-9 * b->ceilings.bytes_read);
-  put_share("", b->decode_share, meaning);
+  put_share(decode_share(b), meaning);
   if (b->error < 0) return;
   snprintf(text, sizeof text, "%.2g", b->error);
   put("error", text, "of the logits against the scalar kernels, of the largest");
 }
 
-static void member_rate(limn_json *j, const char *key, rate r, int n, double share) {
+void bench_write_rate(limn_json *j, bench_rate r) {
+  cli_json_double(j, "tokens_per_second", r.median);
+  cli_json_double(j, "best_tokens_per_second", r.best);
+  cli_json_double(j, "tokens_per_second_by_processor_time", r.by_processor);
+}
+
+static void member_rate(limn_json *j, const char *key, bench_rate r, int n, share s) {
   limn_json_key(j, key);
   limn_json_begin_object(j);
   cli_json_int(j, "n_tokens", n);
-  cli_json_double(j, "tokens_per_second", r.median);
-  cli_json_double(j, "best_tokens_per_second", r.best);
-  cli_json_double(j, "share_of_ceiling", share);
+  bench_write_rate(j, r);
+  cli_json_double(j, "share_of_ceiling", s.by_clock);
+  cli_json_double(j, "share_of_ceiling_by_processor_time", s.by_processor);
   limn_json_end_object(j);
 }
 
@@ -255,12 +317,18 @@ static int write_json(const bench *b, limn_error *err) {
   cli_json_text(&j, "weights", limn_model_weights(b->m.model));
   cli_json_text(&j, "compute", limn_model_compute(b->m.model));
   cli_json_int(&j, "packed_bytes", (int64_t)limn_model_packed_size(b->m.model));
+  cli_json_int(&j, "mapped_bytes", (int64_t)limn_model_mapped_size(b->m.model));
+  cli_json_int(&j, "peak_bytes", b->peak);
   cli_json_int(&j, "repeats", b->n_repeats);
   cli_json_double(&j, "open_seconds", b->open_seconds);
   cli_json_double(&j, "multiply_adds_per_second", b->ceilings.multiply_adds);
   cli_json_double(&j, "bytes_read_per_second", b->ceilings.bytes_read);
-  member_rate(&j, "prefill", b->prefill, b->n_prompt, b->prefill_share);
-  member_rate(&j, "decode", b->decode, b->n_new, b->decode_share);
+  cli_json_double(&j, "multiply_adds_per_second_by_processor_time",
+                  b->ceilings.multiply_adds_by_processor);
+  cli_json_double(&j, "bytes_read_per_second_by_processor_time",
+                  b->ceilings.bytes_read_by_processor);
+  member_rate(&j, "prefill", b->prefill, b->n_prompt, prefill_share(b));
+  member_rate(&j, "decode", b->decode, b->n_new, decode_share(b));
   limn_json_key(&j, "error_against_scalar");
   if (b->error >= 0)
     limn_json_double(&j, b->error);
@@ -286,35 +354,38 @@ static limn_status prepare(bench *b, limn_error *err) {
   return LIMN_OK;
 }
 
-static limn_status bench_all(bench *b, limn_error *err) {
-  double start = now(), unused;
+static limn_status open_all(bench *b, limn_error *err) {
+  bench_time start = bench_now(), unused = {0};
   limn_status status = cli_open_model(b->c, &b->m, err);
   if (status == LIMN_OK) status = prepare(b, err);
   if (status == LIMN_OK)
     status =
         limn_session_new(b->m.model, &(limn_session_options){.pool = b->m.pool}, &b->session, err);
-  if (status != LIMN_OK) return status;
-  int n_prompt = b->n_prompt;
-  b->n_prompt = n_prompt < 6 ? n_prompt : 6;
-  status = prefill(b, &unused, err);
-  b->open_seconds = now() - start;
-  b->n_prompt = n_prompt;
-  if (status == LIMN_OK) status = measure(b, err);
-  if (status == LIMN_OK && !cli_flag(b->c, "no-check")) status = compare(b, err);
+  if (status == LIMN_OK) status = bench_prefill(b, b->n_prompt < 6 ? b->n_prompt : 6, &unused, err);
+  b->open_seconds = bench_now().wall - start.wall;
   return status;
+}
+
+static int measure_and_show(bench *b) {
+  limn_error err;
+  limn_status status = measure(b, &err);
+  if (status == LIMN_OK && !cli_flag(b->c, "no-check")) status = compare(b, &err);
+  if (status != LIMN_OK) return cli_fail(b->c, &err);
+  if (cli_flag(b->c, "json")) return write_json(b, &err);
+  print_bench(b);
+  return CLI_OK;
 }
 
 static int run(cli *c) {
   limn_error err;
   bench b = {.c = c, .error = -1};
-  limn_status status = bench_all(&b, &err);
-  int result = CLI_OK;
-  if (status != LIMN_OK)
+  int result;
+  if (cli_is_given(c, "out") && !cli_flag(c, "curve"))
+    return cli_bad(c, "--out is given, expected --curve with it");
+  if (open_all(&b, &err) != LIMN_OK)
     result = cli_fail(c, &err);
-  else if (cli_flag(c, "json"))
-    result = write_json(&b, &err);
   else
-    print_bench(&b);
+    result = cli_flag(c, "curve") ? bench_curve(&b) : measure_and_show(&b);
   limn_session_free(b.session);
   limn_free(b.ids);
   cli_close_model(&b.m);
@@ -331,9 +402,14 @@ const cli_command cmd_bench = {
         "Shows the tokens per second of a prompt (prefill) and of tokens one by one (decode), in "
         "the median of several runs, each beside what the same threads reach when they only "
         "multiply and add, or only read memory; the time from opening the files to the first "
-        "logits; and how far the logits are from those of the scalar kernels.\n\n"
+        "logits; the most memory that was held; and how far the logits are from those of the "
+        "scalar kernels.\n\n"
+        "With --curve, both speeds at growing numbers of positions: a prompt of so many tokens, "
+        "and the last 16 tokens, one by one, of a text of so many.\n\n"
         "Other work on the machine makes all of this slower. The limits are the best of several "
-        "short measurements, before and after.",
+        "short measurements, before and after. By processor time, a speed is the tokens of one "
+        "second that one processor worked, times the threads: what a run would give that nobody "
+        "disturbs.",
     .options = options,
     .examples = examples,
     .run = run,

@@ -15,6 +15,12 @@ typedef struct limn_ceilings {
   const char *kernels;  /* the instructions that were measured, as LIMN_KERNELS chose them */
   double multiply_adds; /* in float32, a second, all threads together */
   double bytes_read;    /* a second, out of `size` bytes that are read again and again */
+  /*
+   * The same by processor time: of one second that one processor worked, times the threads. Where
+   * others use the processors too this is the steadier measure, of what was measured so as well;
+   * other threads of the program that work meanwhile count as if they were the team's.
+   */
+  double multiply_adds_by_processor, bytes_read_by_processor;
 } limn_ceilings;
 
 /*

@@ -98,6 +98,7 @@ typedef struct limn_line_chart {
   limn_tensor y;              /* (n_lines, n), strided; what is not finite leaves a gap */
   const char *const *legends; /* (n_lines), or NULL */
   const char *title, *x_title, *y_title;
+  bool has_zero; /* the y axis reaches to 0, however far off the lines are */
 } limn_line_chart;
 
 LIMN_API void limn_figure_lines(limn_figure *f, limn_area area, const limn_line_chart *l);

@@ -107,6 +107,8 @@ static axes find_axes(limn_figure *f, limn_area area, const limn_line_chart *l) 
     }
   }
   if (!(a.y_low <= a.y_high)) a.y_low = a.y_high = 0;
+  if (l->has_zero && a.y_low > 0) a.y_low = 0;
+  if (l->has_zero && a.y_high < 0) a.y_high = 0;
   if (a.y_high == a.y_low) a.y_high = a.y_low + 1;
   if (a.x_high <= a.x_low) a.x_high = a.x_low + 1;
   double margin = 0.04 * (a.y_high - a.y_low), above = l->title ? TITLE_SIZE + 10 : 4;
@@ -131,7 +133,7 @@ static void draw_axes(limn_figure *f, const axes *a, bool is_counted) {
   double step = tick_step(a->y_high - a->y_low), bottom = a->area.y + a->area.height;
   for (double y = ceil(a->y_low / step) * step; y <= a->y_high; y += step) {
     double at = fabs(y) < step / 1e6 ? 0 : y;
-    snprintf(number, sizeof number, "%.4g", at);
+    snprintf(number, sizeof number, "%.6g", at);
     limn_plot_set_color(f, faint);
     draw_line(f, a->area.x, page_y(a, y), a->area.x + a->area.width, page_y(a, y));
     limn_figure_text(f, a->area.x - 5, page_y(a, y) + 3, LABEL_SIZE, LIMN_ALIGN_RIGHT, number);

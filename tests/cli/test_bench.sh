@@ -17,6 +17,20 @@ run 0 bench $quick -p 100000 --json
 check "the prompt is cut to the context" grep -q '"n_tokens": 64' "$work/out"
 check "the scalar kernels agree to float32 rounding" awk '
   /error_against_scalar/ { gsub(/[",]/, ""); exit !($2 >= 0 && $2 < 2e-6) }' "$work/out"
+check "the peak of memory and both shares are numbers" awk '
+  /"peak_bytes": [1-9]/ { peak++ } /"share_of_ceiling(_by_processor_time)?": [0-9]/ { shares++ }
+  END { exit !(peak == 1 && shares == 4) }' "$work/out"
+
+run 0 bench -m $tiny -r 2 -t 2 --curve
+says "positions"
+check "a line for each point up to the context" test "$(grep -c '^  *\(16\|32\|64\) ' "$work/out")" = 3
+run 0 bench -m $tiny -r 1 --curve --out "$work/curve" --json
+check "the curve ends at the context" grep -q '"n_positions": 64' "$work/out"
+check "what is printed is what the folder has" cmp -s "$work/out" "$work/curve/curve.json"
+check "and it has a picture" grep -q "<svg" "$work/curve/curve.svg"
+run 2 bench $quick --out "$work/none"
+complains "--out is given, expected --curve with it"
+
 LIMN_KERNELS=scalar run 0 bench $quick --json
 says '"kernels": "scalar"'
 says '"error_against_scalar": 0'

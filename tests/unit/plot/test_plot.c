@@ -220,6 +220,30 @@ static void lines_pass_through_their_points(void **state) {
   limn_figure_free(f);
 }
 
+/* The row of pixels, of 400, in which a level line at 5 lies. */
+static int row_of_level_line(bool has_zero) {
+  float values[1][3] = {{5, 5, 5}};
+  limn_line_chart l = {.y = limn_tensor_view(&values[0][0], 2, (int64_t[]){1, 3}),
+                       .has_zero = has_zero};
+  limn_figure *f = new_figure(300, 200);
+  limn_figure_lines(f, (limn_area){0, 0, 300, 200}, &l);
+  cairo_surface_t *image = read_back(f);
+  int row = 0;
+  while (row < 400 && count(image, row / 2.0, (limn_color){0, 0.45, 0.70}) < 400)
+    row++;
+  cairo_surface_destroy(image);
+  limn_figure_free(f);
+  return row;
+}
+
+/* From 5 to 6 the line lies at the bottom, from 0 to 5 at the top. */
+static void axes_reach_to_zero_when_asked(void **state) {
+  (void)state;
+  int alone = row_of_level_line(false), above_zero = row_of_level_line(true);
+  assert_true(alone > 300 && alone < 400);
+  assert_true(above_zero < 60);
+}
+
 /* ---- files --------------------------------------------------------------------------------------
  */
 
@@ -310,6 +334,7 @@ int main(void) {
                                      cmocka_unit_test(diverging_maps_are_symmetric),
                                      cmocka_unit_test(bars_are_as_long_as_their_numbers),
                                      cmocka_unit_test(lines_pass_through_their_points),
+                                     cmocka_unit_test(axes_reach_to_zero_when_asked),
                                      cmocka_unit_test(formats),
                                      cmocka_unit_test(refused),
                                      cmocka_unit_test(without_memory)};
