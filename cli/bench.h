@@ -26,8 +26,8 @@ typedef struct bench {
   limn_session *session;
   int32_t *ids; /* (n_ctx) */
   int n_prompt, n_new, n_repeats;
-  double open_seconds;       /* from opening the files to the first logits */
-  int64_t peak;              /* bytes that the process held at most after a prompt and a token */
+  double open_seconds; /* from opening the files to the first logits */
+  int64_t peak;        /* bytes that the process held at most after a prompt and a token */
   bench_rate prefill, decode;
   limn_ceilings ceilings;
   double error; /* against scalar kernels; negative when not compared */

@@ -10,7 +10,6 @@
 #include "bench.h"
 #include "folder.h"
 
-
 enum { N_ENDING = 16 /* tokens that are decoded at a point, at most */ };
 
 static const int usual_points[] = {16, 32, 64, 128, 256, 384, 512, 640, 768, 896, 1024};
