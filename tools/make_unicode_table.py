@@ -14,6 +14,8 @@ from c_table import rows
 
 VERSION = "16.0.0"
 BLOCK = 256
+PAGE = 64
+NO_PAGE = 255
 OTHER, UPPER, LOWER, LETTER, MARK, NUMBER, SPACE, PUNCTUATION, SYMBOL = range(9)
 CLASSES = {"Lu": UPPER, "Lt": UPPER, "Ll": LOWER, "Lm": LETTER, "Lo": LETTER, "M": MARK,
            "N": NUMBER, "P": PUNCTUATION, "S": SYMBOL}
@@ -35,6 +37,39 @@ def packed(codes):
     return bytes(classes[i] | classes[i + 1] << 4 for i in range(0, len(classes), 2))
 
 
+def of_one(page):
+    """The class of a page that has one, else None."""
+    return page[0] if len(set(page)) == 1 else None
+
+
+def bits(flags):
+    """Eight to a byte, the first in the low bit."""
+    return bytes(sum(flags[i + k] << k for k in range(8)) for i in range(0, len(flags), 8))
+
+
+def pages():
+    """What the bytes of characters of two and three bytes say: see unicode.h."""
+    all_pages = [bytes(map(class_of, range(i, i + PAGE))) for i in range(0, 0x10000, PAGE)]
+    kept, page_of = {}, []
+    for i, page in enumerate(all_pages):
+        is_surrogates = 0xD800 <= i * PAGE < 0xE000
+        page_of.append(NO_PAGE if is_surrogates else kept.setdefault(page, len(kept)))
+    assert len(kept) < NO_PAGE
+    two = [bits([class_of(c) >> k & 1 for c in range(0x800)]) for k in range(4)]
+    # Below 0x800 three bytes are an overlong form.
+    ones = [None if i < 32 or page_of[i] == NO_PAGE else of_one(p) for i, p in enumerate(all_pages)]
+    three = [bits([(c or 0) >> k & 1 for c in ones]) for k in range(4)]
+    three.append(bits([c is None for c in ones]))
+    return page_of, list(kept), two, three
+
+
+def print_table(declaration, table):
+    print(f"\nconst uint8_t {declaration} = {{")
+    for row in table:
+        print("  {")
+        print("\n".join(rows(row)))
+        print("  },")
+    print("};")
 def main():
     if unicodedata2.unidata_version != VERSION:
         sys.exit(f"unicodedata2 has Unicode {unicodedata2.unidata_version}, expected {VERSION}")
@@ -48,13 +83,16 @@ def main():
     print("// clang-format off")
     print(f"const uint8_t limn_unicode_index[{len(index)}] = {{")
     print("\n".join(rows(index)))
-    print("};\n")
-    print(f"const uint8_t limn_unicode_blocks[][{BLOCK // 2}] = {{")
-    for block in blocks:
-        print("  {")
-        print("\n".join(rows(block)))
-        print("  },")
-    print("};\n// clang-format on")
+    print("};")
+    print_table(f"limn_unicode_blocks[][{BLOCK // 2}]", blocks)
+    page_of, kept, two, three = pages()
+    print("\nconst uint8_t limn_unicode_page_of[1024] = {")
+    print("\n".join(rows(page_of)))
+    print("};")
+    print_table(f"limn_unicode_pages[][{PAGE}]", kept)
+    print_table("limn_unicode_two[4][256]", two)
+    print_table("limn_unicode_three[5][128]", three)
+    print("// clang-format on")
 
 
 main()

@@ -16,8 +16,14 @@ enum {
   LIMN_KIND_APOSTROPHE = 64,
   LIMN_KIND_SLASH = 128
 };
-/* Letters of contractions, in both cases. */
-enum { LIMN_PART_ONE = 1, LIMN_PART_FIRST = 2, LIMN_PART_ELL = 4, LIMN_PART_E = 8 };
+/* Letters of contractions, in both cases; and punctuation and symbols. */
+enum {
+  LIMN_PART_ONE = 1,
+  LIMN_PART_FIRST = 2,
+  LIMN_PART_ELL = 4,
+  LIMN_PART_E = 8,
+  LIMN_PART_VISIBLE = 16
+};
 
 extern const uint8_t limn_kinds[128], limn_parts[128];
 

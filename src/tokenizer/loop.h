@@ -6,8 +6,14 @@
  *     static inline void classify(const unsigned char *text, limn_block *b)
  *     static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16])
  *
- * classify fills all but `tail` and `n`; places_of writes the places of the ones of a mask. Where
- * it defines LIMN_LOOP_KEYS, make_key and find_way are its own as well.
+ * classify fills what ASCII's bytes are, and `high`; places_of writes the places of the ones of a
+ * mask. Where it defines LIMN_LOOP_KEYS, make_key and find_way are its own as well; where
+ * LIMN_LOOP_HIGH, so is
+ *
+ *     static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t
+ * classes[4])
+ *
+ * which does as limn_block_classes does; false where some bytes are no characters.
  */
 #include "tokenizer/encoder.h"
 #include "tokenizer/split_blocks.h"
@@ -20,11 +26,29 @@
 
 #define INLINE inline __attribute__((always_inline))
 
+#ifndef LIMN_LOOP_HIGH
+static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t classes[4]) {
+  (void)text, (void)b, (void)classes;
+  return false;
+}
+#endif
+
+static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b) {
+  classify(text, b);
+  b->n = n;
+  if (b->high) {
+    uint64_t classes[4] = {0};
+    if (!classify_high(text, b, classes)) {
+      memset(classes, 0, sizeof classes);
+      limn_block_classes(b, text, classes);
+    }
+    limn_block_add_classes(b, classes);
+  }
+}
+
 static INLINE uint64_t starts_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
-  limn_block b;
-  classify(text, &b);
-  b.tail = 0;
-  b.n = n;
+  limn_block b = {0};
+  look_at(text, n, &b);
   return limn_block_starts(pattern, &b, text);
 }
 

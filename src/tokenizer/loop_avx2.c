@@ -47,7 +47,6 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   b->high = bits_of(low, high, 7);
   b->upper = bits_of(kinds_low, kinds_high, 0);
   b->lower = bits_of(kinds_low, kinds_high, 1);
-  b->letter = 0;
   b->number = bits_of(kinds_low, kinds_high, 2);
   b->space = bits_of(kinds_low, kinds_high, 3);
   b->newline = bits_of(kinds_low, kinds_high, 4);
@@ -58,6 +57,7 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   b->first = bits_of(parts_low, parts_high, 1);
   b->ell = bits_of(parts_low, parts_high, 2);
   b->e = bits_of(parts_low, parts_high, 3);
+  b->visible = bits_of(parts_low, parts_high, 4);
 }
 
 static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {

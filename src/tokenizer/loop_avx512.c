@@ -25,7 +25,6 @@ static inline void classify(const unsigned char *text, limn_block *b) {
 #define HAS(of, kind) _mm512_test_epi8_mask(of, _mm512_set1_epi8((char)(kind)))
   b->upper = HAS(kinds, LIMN_KIND_UPPER);
   b->lower = HAS(kinds, LIMN_KIND_LOWER);
-  b->letter = 0;
   b->number = HAS(kinds, LIMN_KIND_NUMBER);
   b->space = HAS(kinds, LIMN_KIND_SPACE);
   b->newline = HAS(kinds, LIMN_KIND_NEWLINE);
@@ -36,8 +35,92 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   b->first = HAS(parts, LIMN_PART_FIRST);
   b->ell = HAS(parts, LIMN_PART_ELL);
   b->e = HAS(parts, LIMN_PART_E);
+  b->visible = HAS(parts, LIMN_PART_VISIBLE);
 #undef HAS
 }
+
+/* Of 256 bits at each of 64 places: bit `at` of byte `which`, as a mask. */
+static inline uint64_t bit_of_two(const uint8_t *row, __m512i which, __m512i bit, __mmask64 of) {
+  __m512i low =
+      _mm512_permutex2var_epi8(_mm512_loadu_si512(row), which, _mm512_loadu_si512(row + 64));
+  __m512i high =
+      _mm512_permutex2var_epi8(_mm512_loadu_si512(row + 128), which, _mm512_loadu_si512(row + 192));
+  __m512i byte = _mm512_mask_blend_epi8(_mm512_movepi8_mask(which), low, high);
+  return _mm512_mask_test_epi8_mask(of, byte, bit);
+}
+
+static inline uint64_t bit_of_three(const uint8_t *row, __m512i which, __m512i bit, __mmask64 of) {
+  __m512i byte =
+      _mm512_permutex2var_epi8(_mm512_loadu_si512(row), which, _mm512_loadu_si512(row + 64));
+  return _mm512_mask_test_epi8_mask(of, byte, bit);
+}
+
+/*
+ * Characters of three bytes whose pages are of several classes, page by page: the class of a third
+ * byte is one look into 64. False where a page is of no characters.
+ */
+static inline bool classify_pages(const unsigned char *text, __m512i bytes, __m512i second,
+                                  uint64_t mixed, uint64_t classes[4]) {
+  const __m512i third = _mm512_loadu_si512(text + 2);
+  __m512i found = _mm512_setzero_si512();
+  while (mixed) {
+    const unsigned char *at = text + __builtin_ctzll(mixed);
+    unsigned page = (at[0] & 0xfu) << 6 | (at[1] & 0x3fu), which = limn_unicode_page_of[page];
+    if (page < 32 || which == LIMN_NO_PAGE) return false;
+    __mmask64 same = _mm512_mask_cmpeq_epi8_mask(mixed, bytes, _mm512_set1_epi8((char)at[0]));
+    same = _mm512_mask_cmpeq_epi8_mask(same, second, _mm512_set1_epi8((char)at[1]));
+    __m512i table = _mm512_loadu_si512(limn_unicode_pages[which]);
+    found = _mm512_mask_permutexvar_epi8(found, same, third, table);
+    mixed &= ~same;
+  }
+  for (unsigned k = 0; k < 4; k++)
+    classes[k] |= _mm512_test_epi8_mask(found, _mm512_set1_epi8((char)(1 << k)));
+  return true;
+}
+
+/*
+ * The first bytes of a character say in which page of 64 it lies: there are tables of the classes
+ * of all characters of two bytes, and of all pages of three. Of a character of two bytes, and of a
+ * page of three, the upper bits choose a byte in a table and the lower three a bit.
+ */
+static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t classes[4]) {
+  const __m512i bytes = _mm512_loadu_si512(text), second = _mm512_loadu_si512(text + 1);
+  uint64_t tail = _mm512_cmplt_epi8_mask(bytes, _mm512_set1_epi8(-64));
+  uint64_t from2 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8((char)0xc2));
+  uint64_t from3 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8((char)0xe0));
+  uint64_t from4 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8((char)0xf0));
+  if (b->high != (tail | from2) || tail != (from2 << 1 | from3 << 2 | from4 << 3)) return false;
+  /* A character that the end of the block cuts ends it. */
+  uint64_t cut =
+      (from2 & (uint64_t)1 << 63) | (from3 & (uint64_t)3 << 62) | (from4 & (uint64_t)7 << 61);
+  unsigned n = cut ? (unsigned)__builtin_ctzll(cut) : 64;
+  uint64_t two = from2 & ~from3, three = from3 & ~from4 & limn_below(n),
+           four = from4 & limn_below(n);
+  __m512i which =
+      _mm512_ternarylogic_epi32(_mm512_slli_epi16(bytes, 3), _mm512_srli_epi16(second, 3),
+                                _mm512_set1_epi8((char)0xf8), 0xe4);
+  __m512i bit = _mm512_permutexvar_epi8(second, _mm512_set1_epi64((long long)0x8040201008040201u));
+  for (unsigned k = 0; two && k < 4; k++)
+    classes[k] = bit_of_two(limn_unicode_two[k], which, bit, two);
+  if (three) {
+    for (unsigned k = 0; k < 4; k++)
+      classes[k] |= bit_of_three(limn_unicode_three[k], which, bit, three);
+    uint64_t mixed = bit_of_three(limn_unicode_three[4], which, bit, three);
+    if (mixed && !classify_pages(text, bytes, second, mixed, classes)) return false;
+  }
+  for (; four; four &= four - 1) {
+    unsigned at = (unsigned)__builtin_ctzll(four), length;
+    uint64_t class = limn_block_class(text + at, &length);
+    if (length == 1) return false;
+    for (unsigned k = 0; k < 4; k++)
+      classes[k] |= (class >> k & 1) << at;
+  }
+  b->tail = tail;
+  if (n < b->n) b->n = n;
+  return true;
+}
+
+#define LIMN_LOOP_HIGH
 
 static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
   static const uint8_t counting[64] = {

@@ -17,7 +17,7 @@ static inline uint64_t turned(uint64_t x) {
 }
 
 static inline void classify(const unsigned char *text, limn_block *b) {
-  uint64_t kinds[8] = {0}, parts[4] = {0};
+  uint64_t kinds[8] = {0}, parts[5] = {0};
   b->high = 0;
   for (unsigned i = 0; i < 64; i += 8) {
     uint64_t kind = 0, part = 0;
@@ -30,13 +30,12 @@ static inline void classify(const unsigned char *text, limn_block *b) {
     part = turned(part);
     for (unsigned bit = 0; bit < 8; bit++)
       kinds[bit] |= (kind >> 8 * bit & 255) << i;
-    for (unsigned bit = 0; bit < 4; bit++)
+    for (unsigned bit = 0; bit < 5; bit++)
       parts[bit] |= (part >> 8 * bit & 255) << i;
     b->high |= (part >> 56) << i;
   }
   b->upper = kinds[0];
   b->lower = kinds[1];
-  b->letter = 0;
   b->number = kinds[2];
   b->space = kinds[3];
   b->newline = kinds[4];
@@ -47,6 +46,7 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   b->first = parts[1];
   b->ell = parts[2];
   b->e = parts[3];
+  b->visible = parts[4];
 }
 
 static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {

@@ -1,89 +1,16 @@
 /*
  * split_blocks.h - inside the library: the patterns on 64 bytes at once, as arithmetic on masks.
  *
- * A mask has bit i set where byte i of a block is of some kind; neighbours meet by shifting, and
- * adding to a mask runs through a row of ones. A block begins where a piece begins, so that nothing
- * of what stands before matters; what stands behind may matter, so only those beginnings of pieces
- * are given that the bytes of the block settle, and the next block begins at the last of them. The
- * rules are those of split.c, which takes over wherever a block settles nothing: at a number or
- * white space beyond ASCII, a mark that does not follow a letter, a rare order of things that
- * arithmetic would get wrong. Such a place just ends the block early.
- *
- * A character's bytes are all of its kind. Bytes that are no character are "other".
+ * Neighbours meet by shifting a mask, and adding to a mask runs through a row of ones. A block
+ * begins where a piece begins, so that nothing of what stands before matters; what stands behind
+ * may matter, so only those beginnings of pieces are given that the bytes of the block settle, and
+ * the next block begins at the last of them. The rules are those of split.c, which takes over where
+ * a block settles nothing. What arithmetic would get wrong just ends a block early.
  */
 #ifndef LIMN_SRC_TOKENIZER_SPLIT_BLOCKS_H
 #define LIMN_SRC_TOKENIZER_SPLIT_BLOCKS_H
 
-#include "tokenizer/tokenizer.h"
-#include "tokenizer/unicode.h"
-
-/* What the bytes of a block are. */
-typedef struct limn_block {
-  uint64_t upper, lower, letter; /* letter: without case, and marks that continue a word */
-  uint64_t number, space, newline, blank /* ' ' */, apostrophe, slash;
-  uint64_t one;        /* s t m d in any case: with an apostrophe, a contraction */
-  uint64_t first, ell; /* r v, and l: with e, and with l, one as well */
-  uint64_t e;
-  uint64_t high; /* beyond ASCII */
-  uint64_t tail; /* a byte of a character that is not its first */
-  unsigned n;    /* how many bytes count, at most 64 */
-} limn_block;
-
-/* ---- characters beyond ASCII --------------------------------------------------------------------
- */
-
-/* Decodes at `p`, where four bytes can be read; 0 for what is no character. */
-static inline uint32_t limn_block_decode(const unsigned char *p, unsigned *length) {
-  uint32_t a = p[0], b = p[1] ^ 0x80u, c = p[2] ^ 0x80u, d = p[3] ^ 0x80u, code;
-  *length = 1;
-  if (a < 0xc2 || b > 0x3f) return 0;
-  if (a < 0xe0) {
-    *length = 2;
-    return (a & 0x1f) << 6 | b;
-  }
-  if (c > 0x3f) return 0;
-  if (a < 0xf0) {
-    code = (a & 0xf) << 12 | b << 6 | c;
-    if (code < 0x800 || (code >= 0xd800 && code < 0xe000)) return 0;
-    *length = 3;
-    return code;
-  }
-  code = (a & 7) << 18 | b << 12 | c << 6 | d;
-  if (a > 0xf4 || d > 0x3f || code < 0x10000 || code > 0x10ffff) return 0;
-  *length = 4;
-  return code;
-}
-
-/*
- * Puts the characters beyond ASCII where they belong, up to the first that ends the block. At least
- * three bytes behind the block can be read. Where `marks_are_letters`, a mark behind a letter is
- * one, and any other ends the block.
- */
-static inline void limn_block_decode_high(limn_block *b, const unsigned char *text,
-                                          bool marks_are_letters) {
-  uint64_t letters = b->upper | b->lower;
-  for (uint64_t high = b->high; high;) {
-    unsigned at = (unsigned)__builtin_ctzll(high), length;
-    uint32_t code = limn_block_decode(text + at, &length);
-    limn_char_class class = code ? limn_char_class_of(code) : LIMN_CHAR_OTHER;
-    uint64_t bytes = (((uint64_t)1 << length) - 1) << at;
-    bool ends = at + length > b->n || class == LIMN_CHAR_NUMBER || class == LIMN_CHAR_SPACE;
-    if (class == LIMN_CHAR_MARK && marks_are_letters) {
-      class = LIMN_CHAR_LETTER;
-      ends = ends || at == 0 || !(letters >> (at - 1) & 1);
-    }
-    if (ends) {
-      b->n = at < b->n ? at : b->n;
-      return;
-    }
-    high &= ~bytes;
-    b->tail |= bytes & (bytes - 1) & ~((uint64_t)1 << at);
-    if (class == LIMN_CHAR_UPPER) b->upper |= bytes;
-    if (class == LIMN_CHAR_LOWER) b->lower |= bytes;
-    if (class == LIMN_CHAR_LETTER) b->letter |= bytes;
-    if (class <= LIMN_CHAR_LETTER && class != LIMN_CHAR_OTHER) letters |= bytes;
-  }
-}
+#include "tokenizer/split_classes.h"
 
 /* ---- parts ------------------------------------------------------------------------------------
  */
@@ -105,6 +32,28 @@ static inline uint64_t limn_block_long(const limn_block *b, uint64_t of) {
   return of & ((b->first & b->e >> 1) | (b->ell & b->ell >> 1)) >> 1;
 }
 
+/*
+ * Last bytes of white space that stand before something: the first bytes of those characters. What
+ * stands at the end of the block is not known to be the last.
+ */
+static inline uint64_t limn_block_last_spaces(const limn_block *b, uint64_t last) {
+  if (!(last & b->tail)) return last;
+  last &= limn_below(b->n - 1);
+  for (int i = 0; i < 2; i++)
+    last = (last & ~b->tail) | (last & b->tail) >> 1;
+  return last;
+}
+
+static inline void limn_block_end_at(limn_block *b, uint64_t places) {
+  unsigned at = places ? (unsigned)__builtin_ctzll(places) + 1 : 64;
+  if (at < b->n) b->n = at;
+}
+
+/* Where the characters end that begin at `first`: the places behind them. */
+static inline uint64_t limn_block_behind(const limn_block *b, uint64_t first) {
+  return (b->tail + (first << 1)) & ~b->tail;
+}
+
 /* ---- GPT-2, and StarCoder where `digits` stand alone
  * ------------------------------------------------- */
 
@@ -114,8 +63,9 @@ static inline uint64_t limn_block_gpt2(limn_block *b, bool digits) {
   uint64_t same = (letters & letters << 1) | (b->number & b->number << 1) | (others & others << 1);
   uint64_t joined = digits ? solid & ~b->number : solid;
   uint64_t starts = solid & ~same & ~(b->blank << 1);
-  if (digits) starts |= b->number;
-  starts |= b->space & (~(b->space << 1) | joined >> 1);
+  if (digits) starts |= b->number & ~b->tail;
+  starts |= b->space & ~(b->space << 1);
+  starts |= limn_block_last_spaces(b, b->space & joined >> 1);
   starts |= 1;
   uint64_t quotes = starts & b->apostrophe;
   if (quotes) {
@@ -131,17 +81,24 @@ static inline uint64_t limn_block_gpt2(limn_block *b, bool digits) {
   return limn_block_settled(starts, b->n);
 }
 
-/* ---- cl100k, Llama 3, Qwen 2; o200k and tekken
+/* ---- digits, newlines, white space, words
  * --------------------------------------------------------- */
 
-typedef struct limn_block_rules {
-  bool by_three;     /* digits by three, else one by one */
-  bool cased;        /* words end before a capital */
-  bool contractions; /* of a cased word: they belong to it */
-} limn_block_rules;
+/* The same with numbers of more than a byte, character by character. */
+static inline uint64_t limn_block_wide_digits(const limn_block *b) {
+  uint64_t starts = 0, begins = b->number & ~(b->number << 1);
+  unsigned count = 0;
+  for (uint64_t left = b->number & ~b->tail; left; left &= left - 1) {
+    uint64_t bit = left & (~left + 1);
+    if (begins & bit) count = 0;
+    if (count++ % 3 == 0) starts |= bit;
+  }
+  return starts;
+}
 
 static inline uint64_t limn_block_digits(const limn_block *b, bool by_three) {
-  if (!by_three) return b->number;
+  if (!by_three) return b->number & ~b->tail;
+  if (b->number & b->tail) return limn_block_wide_digits(b);
   uint64_t n = b->number, starts = n & ~(n << 1), fourth = n & n << 1 & n << 2 & n << 3;
   for (uint64_t next = starts << 3 & fourth; next; next = next << 3 & fourth)
     starts |= next;
@@ -157,7 +114,7 @@ static inline uint64_t limn_block_absorbed(const limn_block *b, uint64_t others,
 
 /*
  * White space that begins a piece: the first of a run, the first behind the run's last newline, the
- * last before something else. Whether a newline is the last of its run must be known: else the
+ * last before something `solid`. Whether a newline is the last of its run must be known: else the
  * block ends before the white space behind it.
  */
 static inline uint64_t limn_block_spaces(limn_block *b, uint64_t space, uint64_t solid) {
@@ -171,44 +128,110 @@ static inline uint64_t limn_block_spaces(limn_block *b, uint64_t space, uint64_t
     if (ends & b->newline) n = (unsigned)__builtin_ctzll(behind) + 1;
     if (n < b->n) b->n = n;
   }
-  return (space & ~(space << 1)) | behind | (plain & solid >> 1);
+  return (space & ~(space << 1)) | behind | limn_block_last_spaces(b, plain & solid >> 1);
 }
 
 /* Letters that begin a word: not those behind a letter, a space, or a symbol that stands alone. */
 static inline uint64_t limn_block_words(const limn_block *b, uint64_t letters, uint64_t alone) {
   uint64_t plain = b->space & ~b->newline;
-  uint64_t next = alone << 1, leads = next;
-  if (b->tail) {
-    for (int i = 0; i < 3; i++)
-      leads |= next = (next & b->tail) << 1;
+  return letters & ~(letters << 1 | plain << 1 | limn_block_behind(b, alone));
+}
+
+/* The long s behind an apostrophe, a contraction's one letter beyond ASCII, ends the block. */
+static inline void limn_block_end_at_long_s(limn_block *b, const unsigned char *text) {
+  for (uint64_t left = b->high & b->apostrophe << 1; left; left &= left - 1) {
+    unsigned at = (unsigned)__builtin_ctzll(left);
+    if (text[at] == 0xc5 && text[at + 1] == 0xbf) limn_block_end_at(b, left & (~left + 1));
   }
-  return letters & ~(letters << 1 | plain << 1 | leads);
 }
 
-static inline void limn_block_end_at(limn_block *b, uint64_t places) {
-  unsigned at = places ? (unsigned)__builtin_ctzll(places) + 1 : 64;
-  if (at < b->n) b->n = at;
+/* ---- words that end before a capital: o200k and tekken
+ * ------------------------------------------------------- */
+
+/*
+ * The marks that belong to words: those behind a letter, white space or a number; and behind a
+ * symbol that stands alone, with which the mark makes a word. Behind more symbols, or one that
+ * takes a space, a mark and all that follows it is a symbol too. `others`: symbols but marks.
+ */
+static inline uint64_t limn_block_word_marks(limn_block *b, uint64_t others) {
+  uint64_t letters = b->upper | b->lower | b->letter, all = others | b->mark;
+  uint64_t seeds = b->mark & ((letters | b->space | b->number) << 1 | 1);
+  uint64_t words = b->mark & ~(b->mark + seeds), odd = b->mark & ~words;
+  while (odd) {
+    uint64_t first = odd & (~odd + 1), before = ~others & (first - 1);
+    unsigned start = before ? 64 - (unsigned)__builtin_clzll(before) : 0;
+    uint64_t symbols = (first - 1) & ~limn_below(start);
+    if (symbols & b->slash & b->newline << 1) {
+      /* The slash may belong to the newline, and that to the symbols before it. */
+      limn_block_end_at(b, first);
+      return words;
+    }
+    bool is_alone = (symbols & ~b->tail & (symbols - 1)) == 0 && !(symbols & b->blank << 1);
+    uint64_t run = is_alone ? odd & ~(odd + first) : all & ~(all + first);
+    if (is_alone) words |= run;
+    odd &= ~run;
+  }
+  return words;
 }
 
-static inline uint64_t limn_block_lines(limn_block *b, limn_block_rules rules) {
+/*
+ * Capitals that begin a piece. A piece is capitals, then lower case; letters without case go with
+ * either. So a capital begins one behind lower case, and behind letters without case that follow
+ * lower case in the same piece; behind others only where no lower case comes after it. `fresh`:
+ * where a contraction has ended a piece.
+ */
+static inline uint64_t limn_block_capitals(limn_block *b, uint64_t fresh) {
+  uint64_t starts = b->upper & b->lower << 1, turned = b->upper & b->letter << 1;
+  if (!turned) return starts;
+  uint64_t seeds = b->letter & b->lower << 1 & ~fresh;
+  uint64_t low = b->letter & ~(b->letter + seeds);
+  starts |= turned & low << 1;
+  for (uint64_t left = turned & ~(low << 1); left; left &= left - 1) {
+    uint64_t bit = left & (~left + 1), end = ~b->upper & ~(bit - 1);
+    if (!(end & limn_below(b->n))) {
+      limn_block_end_at(b, bit);
+      break;
+    }
+    if (!(end & (~end + 1) & (b->lower | b->letter))) starts |= bit;
+  }
+  return starts;
+}
+
+/* ---- cl100k, Llama 3, Qwen; o200k and tekken
+ * --------------------------------------------------------- */
+
+typedef struct limn_block_rules {
+  bool by_three;     /* digits by three, else one by one */
+  bool marks;        /* are letters */
+  bool cased;        /* words end before a capital */
+  bool contractions; /* of a cased word: they belong to it */
+} limn_block_rules;
+
+static inline uint64_t limn_block_lines(limn_block *b, const unsigned char *text,
+                                        limn_block_rules rules) {
   uint64_t letters = b->upper | b->lower | b->letter, solid = ~b->space;
   uint64_t others = solid & ~(letters | b->number);
+  if (b->mark && (rules.marks || rules.cased)) {
+    uint64_t words = rules.marks ? b->mark : limn_block_word_marks(b, others & ~b->mark);
+    b->letter |= words;
+    letters |= words;
+    others &= ~words;
+  }
   uint64_t absorbed = limn_block_absorbed(b, others, rules.cased);
   others &= ~absorbed;
   uint64_t alone = others & ~(others << 1 | b->blank << 1);
   uint64_t starts = limn_block_digits(b, rules.by_three) | alone;
   starts |= limn_block_spaces(b, b->space & ~absorbed, solid);
   starts |= limn_block_words(b, letters, alone);
-  /* The long s, and a contraction's other letters, may stand behind an apostrophe. */
-  if (b->high) limn_block_end_at(b, b->high & b->apostrophe << 1);
+  if (b->high) limn_block_end_at_long_s(b, text);
   if (rules.cased) {
-    starts |= b->upper & b->lower << 1;
-    limn_block_end_at(b, b->upper & b->letter << 1);
     uint64_t quotes = rules.contractions ? b->apostrophe & letters << 1 : 0;
     uint64_t one = limn_block_short(b, quotes), two = limn_block_long(b, quotes);
+    uint64_t fresh = one << 2 | two << 3;
+    starts |= limn_block_capitals(b, fresh);
     starts &= ~(one | two | (one | two) << 1 | two << 2);
-    starts |= one << 2 | two << 3;
-    limn_block_end_at(b, (one << 2 | two << 3) & quotes);
+    starts |= fresh;
+    limn_block_end_at(b, fresh & quotes);
     /* Whether an apostrophe begins a piece is for the two letters behind it to say. */
     b->n -= rules.contractions && b->n > 0;
   } else {
@@ -219,22 +242,113 @@ static inline uint64_t limn_block_lines(limn_block *b, limn_block_rules rules) {
   return limn_block_settled(starts, b->n);
 }
 
+/* ---- Falcon
+ * ---------------------------------------------------------------------------------------- */
+
+/* The bytes beyond ASCII that are written as numbers. */
+static inline uint64_t limn_block_number_bytes(const limn_block *b, const unsigned char *text) {
+  static const uint64_t is_number =
+      (uint64_t)1 << 0x32 | (uint64_t)1 << 0x33 | (uint64_t)1 << 0x39 | (uint64_t)7 << 0x3c;
+  uint64_t found = 0;
+  for (uint64_t left = b->high; left; left &= left - 1) {
+    unsigned at = (unsigned)__builtin_ctzll(left);
+    found |= (uint64_t)(text[at] < 0xc0 && is_number >> (text[at] & 63) & 1) << at;
+  }
+  return found;
+}
+
+/* Characters are cut here, and a block is to begin with a whole one. */
+static inline uint64_t limn_block_falcon(limn_block *b, const unsigned char *text) {
+  if ((text[0] & 0xc0) == 0x80) return 0;
+  uint64_t letters = b->upper | b->lower | b->letter, solid = ~b->space;
+  uint64_t punct = b->punct | (b->visible & ~b->high);
+  uint64_t others = solid & ~(letters | b->number | punct);
+  uint64_t same = (letters & letters << 1) | (b->number & b->number << 1) | (others & others << 1) |
+                  (punct & punct << 1);
+  uint64_t starts = (solid & ~same & ~(b->blank << 1)) | (punct & ~(punct << 1));
+  starts |= b->space & ~(b->space << 1);
+  starts |= limn_block_last_spaces(b, b->space & (solid & ~punct) >> 1);
+  limn_block_end_at(b, b->number & b->high);
+  uint64_t digits = b->high ? b->number | limn_block_number_bytes(b, text) : b->number;
+  starts |= (digits ^ digits << 1) | limn_block_digits(b, true);
+  starts = limn_block_settled(starts, b->n);
+  uint64_t whole = starts & ~b->tail;
+  return whole ? starts & limn_below(64 - (unsigned)__builtin_clzll(whole)) : 0;
+}
+
+/* ---- DeepSeek
+ * -------------------------------------------------------------------------------------- */
+
+/* U+4E00 to U+9FA5 and U+3040 to U+30FF: E4 B8 80 to E9 BE A5, E3 81 80 to E3 83 BF. */
+static inline uint64_t limn_block_east(const limn_block *b, const unsigned char *text) {
+  uint64_t found = 0;
+  for (uint64_t left = b->high & ~b->tail & b->tail >> 1 & b->tail >> 2; left; left &= left - 1) {
+    unsigned at = (unsigned)__builtin_ctzll(left);
+    uint32_t code = (uint32_t)text[at] << 16 | (uint32_t)text[at + 1] << 8 | text[at + 2];
+    found |=
+        (uint64_t)((code >= 0xe4b880 && code <= 0xe9bea5) || (code >= 0xe38180 && code <= 0xe383bf))
+        << at;
+  }
+  return limn_block_whole(b, found);
+}
+
+/*
+ * What is neither letter, mark, number, space, punctuation nor symbol begins a word where it is the
+ * last of its row and a letter follows; the rest of a row stays together.
+ */
+static inline uint64_t limn_block_deepseek(limn_block *b, const unsigned char *text) {
+  uint64_t ascii = (b->upper | b->lower) & ~b->high, plain = b->space & ~b->newline;
+  uint64_t words = b->upper | b->lower | b->letter | b->mark;
+  uint64_t east = b->high ? limn_block_east(b, text) : 0, cut = east ^ east << 1;
+  uint64_t none = ~(words | b->number | b->space | b->visible);
+  uint64_t absorbed = limn_block_absorbed(b, b->visible & ~east, false);
+  uint64_t alone = b->visible & ~((b->visible << 1 | b->blank << 1) & ~cut);
+  uint64_t leads = alone & ~b->high & ascii >> 1;
+  uint64_t starts = limn_block_digits(b, true) | alone | (none & ~(none << 1)) | cut;
+  starts |= limn_block_spaces(b, b->space & ~absorbed, ~(b->space | b->number | east));
+  starts |= words & ~((words << 1 | plain << 1 | none << 1 | leads << 1) & ~cut);
+  /* ASCII's symbols lead letters of ASCII only. */
+  starts |= (ascii + (leads << 1)) & ~ascii & words;
+  uint64_t last = none & words >> 1 & ~(cut >> 1) & limn_below(b->n - 1);
+  for (int i = 0; i < 3; i++)
+    last = (last & ~b->tail) | (last & b->tail) >> 1;
+  return limn_block_settled(starts | last, b->n);
+}
+
 /* ---- by name
  * --------------------------------------------------------------------------------------- */
 
 static inline bool limn_has_blocks(limn_pattern pattern) {
-  return pattern <= LIMN_PATTERN_STARCODER && pattern != LIMN_PATTERN_QWEN35;
+  return pattern <= LIMN_PATTERN_DEEPSEEK;
 }
 
-/* Precondition: limn_has_blocks. */
+/* Precondition: limn_has_blocks. At least three bytes behind the block can be read. */
 static inline uint64_t limn_block_starts(limn_pattern pattern, limn_block *b,
                                          const unsigned char *text) {
-  bool cased = pattern == LIMN_PATTERN_O200K || pattern == LIMN_PATTERN_TEKKEN;
-  if (b->high) limn_block_decode_high(b, text, cased);
-  if (pattern == LIMN_PATTERN_GPT2) return limn_block_gpt2(b, false);
-  if (pattern == LIMN_PATTERN_STARCODER) return limn_block_gpt2(b, true);
-  bool by_three = pattern != LIMN_PATTERN_QWEN2 && pattern != LIMN_PATTERN_TEKKEN;
-  return limn_block_lines(b, (limn_block_rules){by_three, cased, pattern == LIMN_PATTERN_O200K});
+  limn_block_rules rules = {.by_three = true};
+  switch (pattern) {
+  case LIMN_PATTERN_GPT2:
+    return limn_block_gpt2(b, false);
+  case LIMN_PATTERN_STARCODER:
+    return limn_block_gpt2(b, true);
+  case LIMN_PATTERN_FALCON:
+    return limn_block_falcon(b, text);
+  case LIMN_PATTERN_DEEPSEEK:
+    return limn_block_deepseek(b, text);
+  case LIMN_PATTERN_O200K:
+    rules.cased = rules.contractions = true;
+    break;
+  case LIMN_PATTERN_TEKKEN:
+    rules = (limn_block_rules){.cased = true};
+    break;
+  case LIMN_PATTERN_QWEN2:
+  case LIMN_PATTERN_QWEN35:
+    rules = (limn_block_rules){.marks = pattern == LIMN_PATTERN_QWEN35};
+    break;
+  default:
+    break;
+  }
+  return limn_block_lines(b, text, rules);
 }
 
 #endif

@@ -32,4 +32,18 @@ static inline limn_char_class limn_char_class_of(uint32_t code) {
   return (limn_char_class)(two >> 4 * (code & 1) & 15);
 }
 
+/*
+ * The same by the bytes of a character, for those of two and three bytes. A page is 64 code points:
+ * all that begin with the same bytes but the last. Equal pages stand once, a class to a byte.
+ */
+#define LIMN_NO_PAGE 255 /* surrogates */
+extern const uint8_t limn_unicode_page_of[1024]; /* by code >> 6 */
+extern const uint8_t limn_unicode_pages[][64];
+/*
+ * Row k has bit k of the class of every code point below 0x800; and of every page of which all are
+ * of one class. The last row says of which pages that is not so; those of no character of three
+ * bytes are among them.
+ */
+extern const uint8_t limn_unicode_two[4][256], limn_unicode_three[5][128];
+
 #endif

@@ -110,6 +110,50 @@ static inline size_t hard_text(uint32_t *seed, unsigned char *text, size_t most)
   return n;
 }
 
+/*
+ * Words in one to three scripts, with what stands between words there: marks, digits, white space,
+ * punctuation, symbols, capitals; and now and then a byte that is no character. At most `most` + 16
+ * bytes.
+ */
+static inline size_t script_text(uint32_t *seed, unsigned char *text, size_t most) {
+  static const struct {
+    uint32_t first, last;
+  } ranges[] = {{0x41, 0x5a},       {0x61, 0x7a},       {0x80, 0x17f},      {0x1c0, 0x24f},
+                {0x2b0, 0x36f},     {0x370, 0x3ff},     {0x400, 0x45f},     {0x460, 0x52f},
+                {0x531, 0x5f4},     {0x600, 0x6ff},     {0x7c0, 0x7ff},     {0x800, 0x82d},
+                {0x900, 0x97f},     {0x980, 0x9fe},     {0xb82, 0xbfa},     {0xe01, 0xe5b},
+                {0x10a0, 0x10ff},   {0x1100, 0x11ff},   {0x13a0, 0x13fd},   {0x1680, 0x169c},
+                {0x1c80, 0x1cbf},   {0x1e00, 0x1eff},   {0x1f00, 0x1fff},   {0x2000, 0x206f},
+                {0x2070, 0x20ff},   {0x2100, 0x218b},   {0x2460, 0x24ff},   {0x2700, 0x27bf},
+                {0x2c00, 0x2c7f},   {0x3000, 0x303f},   {0x3040, 0x30ff},   {0x4e00, 0x9fff},
+                {0x9f90, 0x9fc0},   {0xa640, 0xa69f},   {0xa720, 0xa7ff},   {0xac00, 0xd7a3},
+                {0xd780, 0xd7ff},   {0xe000, 0xf8ff},   {0xfb00, 0xfb4f},   {0xfe00, 0xfe0f},
+                {0xfe10, 0xfeff},   {0xff00, 0xffef},   {0x10400, 0x1044f}, {0x11000, 0x1107f},
+                {0x1d400, 0x1d7ff}, {0x1f300, 0x1faff}, {0x20000, 0x3ffff}, {0xe0100, 0x10ffff}};
+  static const char *const between[] = {
+      " ",  " ",  " ",    "  ",  "\n",       "\n\n", ", ",   ". ",          "'",
+      "'s", "'T", "-",    "!!",  "/",        "\n/",  "7",    "1234",        " 12",
+      "(",  "\t", "\r\n", "'re", "\xc2\xa0", "\xff", "\x01", "\xe2\x80\x8c"};
+  enum { N_RANGES = sizeof ranges / sizeof *ranges, N_BETWEEN = sizeof between / sizeof *between };
+  size_t wanted = next_random(seed) % (most + 1), n = 0;
+  size_t scripts[3], n_scripts = 1 + next_random(seed) % 3, n_atoms = 1 + next_random(seed) % 26;
+  uint32_t most_letters = 1 + (next_random(seed) % 40 >> next_random(seed) % 4);
+  for (size_t i = 0; i < n_scripts; i++)
+    scripts[i] = next_random(seed) % N_RANGES;
+  while (n < wanted) {
+    uint32_t n_letters = 1 + next_random(seed) % most_letters;
+    for (; n_letters > 0 && n < wanted; n_letters--) {
+      size_t which = scripts[next_random(seed) % n_scripts];
+      uint32_t size = ranges[which].last - ranges[which].first + 1;
+      n += limn_utf8_encode(ranges[which].first + next_random(seed) % size, text + n);
+    }
+    const char *atom = between[next_random(seed) % n_atoms % N_BETWEEN];
+    memcpy(text + n, atom, strlen(atom));
+    n += strlen(atom);
+  }
+  return n;
+}
+
 /* Ids by the plain splitter and the heap, piece by piece. Room for n ids. Returns how many. */
 static inline size_t encode_plainly(const limn_tokenizer *t, limn_bpe *bpe,
                                     const unsigned char *text, size_t n, int32_t *ids) {
