@@ -70,6 +70,8 @@ def print_table(declaration, table):
         print("\n".join(rows(row)))
         print("  },")
     print("};")
+
+
 def main():
     if unicodedata2.unidata_version != VERSION:
         sys.exit(f"unicodedata2 has Unicode {unicodedata2.unidata_version}, expected {VERSION}")

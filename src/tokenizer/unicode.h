@@ -36,7 +36,7 @@ static inline limn_char_class limn_char_class_of(uint32_t code) {
  * The same by the bytes of a character, for those of two and three bytes. A page is 64 code points:
  * all that begin with the same bytes but the last. Equal pages stand once, a class to a byte.
  */
-#define LIMN_NO_PAGE 255 /* surrogates */
+#define LIMN_NO_PAGE 255                         /* surrogates */
 extern const uint8_t limn_unicode_page_of[1024]; /* by code >> 6 */
 extern const uint8_t limn_unicode_pages[][64];
 /*
