@@ -88,6 +88,8 @@ limn_status limn_tokenizer_build_gpt2(limn_tokenizer *t, limn_error *err) {
   if (status != LIMN_OK) return status;
   for (size_t rank = 0; rank < N_MERGES; rank++)
     add_pair(t, rank, symbols_of_bytes);
+  status = limn_symbols_finish(&t->symbols, "GPT-2's tokenizer", err);
+  if (status != LIMN_OK) return status;
   status = limn_tokenizer_add(t, END_TEXT, strlen(END_TEXT), LIMN_TOKEN_SPECIAL, err);
   return status == LIMN_OK ? limn_tokenizer_index(t, err) : status;
 }

@@ -27,16 +27,34 @@ typedef size_t limn_merge_small(const limn_symbols *s, const unsigned char *byte
 typedef size_t limn_merge_large(const limn_symbols *s, const unsigned char *bytes, size_t n,
                                 uint32_t *out);
 
+#define LIMN_TINY_WINDOW 31
+
+/* One of several that are merged together. */
+typedef struct limn_window {
+  const unsigned char *bytes;
+  size_t n;      /* 1 to LIMN_TINY_WINDOW */
+  uint32_t *out; /* room for n symbols */
+  size_t n_out;  /* how many are left */
+} limn_window;
+
+/*
+ * Merges each of n windows; the same as one after the other, and faster: while one waits for the
+ * table, others go on. n may be 0.
+ */
+typedef void limn_merge_several(const limn_symbols *s, limn_window *windows, size_t n);
+
 typedef struct limn_merger {
   const char *isa;
   limn_merge_small *small;
   limn_merge_large *large;
+  limn_merge_several *several;
 } limn_merger;
 
 extern const limn_merger limn_merger_scalar, limn_merger_avx2, limn_merger_avx512;
 
 #ifdef LIMN_MERGER
 
+#define INLINE     inline __attribute__((always_inline))
 #define DEAD       UINT32_MAX
 #define PLACE_BITS 6
 
@@ -119,6 +137,107 @@ static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, siz
                           uint32_t *out);
 #endif
 
+/* ---- several of up to 31 bytes ------------------------------------------------------------------
+ */
+
+#ifndef LIMN_MERGER_LANES
+static void merge_several(const limn_symbols *s, limn_window *windows, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    windows[i].n_out = merge_small(s, windows[i].bytes, windows[i].n, windows[i].out);
+}
+#else
+/*
+ * Lanes take their steps in turn, and while one waits for the table the others go on. Nothing
+ * branches on what is found: a lane that is done makes steps that change nothing, at places that
+ * no window has, until all are done.
+ */
+#ifndef LANES
+#define LANES 8
+#endif
+/* The key of a step that changes nothing: more than any merge's, less than that of no merge. */
+#define IDLE_PLACE 63
+#define IDLE       ((LIMN_NO_SYMBOL - 1) << PLACE_BITS | IDLE_PLACE)
+
+typedef struct lane {
+  _Alignas(64) uint32_t keys[80];
+  _Alignas(64) uint32_t symbols[80];
+  uint64_t alive;
+} lane;
+
+/*
+ * The including file's. `is_wide` is a constant: where it is false, no window of the group has more
+ * than 15 bytes, and only the first 16 places count. Fills keys, symbols, alive.
+ */
+static INLINE void lane_start(lane *l, const limn_symbols *s, const unsigned char *bytes, size_t n,
+                              bool is_wide);
+/* The least key, or IDLE. */
+static INLINE uint32_t lane_least(const lane *l, bool is_wide);
+/* Writes the symbols that are left, returns how many. */
+static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wide);
+
+/* One merge; 0 where there is none. */
+static INLINE uint32_t lane_step(lane *l, const limn_symbols *s, bool is_wide) {
+  uint32_t least = lane_least(l, is_wide), symbol = least >> PLACE_BITS;
+  uint64_t i = least & 63, alive = l->alive;
+  uint64_t behind = alive & (UINT64_MAX - 1) << i, before = _bzhi_u64(alive, (unsigned)i);
+  uint64_t farther = _blsr_u64(behind);
+  uint64_t right = _tzcnt_u64(behind), left = 63 - _lzcnt_u64(before);
+  l->symbols[i] = symbol;
+  l->alive = alive ^ behind ^ farther;
+  uint32_t next = l->symbols[_tzcnt_u64(farther)], previous = l->symbols[left];
+  l->keys[right] = DEAD;
+  l->keys[i] = limn_symbols_find(s, symbol, next) << PLACE_BITS | (uint32_t)i;
+  l->keys[left] = limn_symbols_find(s, previous, symbol) << PLACE_BITS | (uint32_t)left;
+  return least ^ IDLE;
+}
+
+static INLINE void merge_group(lane *lanes, const limn_symbols *s, limn_window *const *windows,
+                               size_t n, bool is_wide) {
+  for (size_t i = 0; i < n; i++)
+    lane_start(&lanes[i], s, windows[i]->bytes, windows[i]->n, is_wide);
+  for (uint32_t goes_on = 1; goes_on;) {
+    goes_on = 0;
+    for (size_t i = 0; i < n; i++)
+      goes_on |= lane_step(&lanes[i], s, is_wide);
+  }
+  for (size_t i = 0; i < n; i++)
+    windows[i]->n_out = lane_end(&lanes[i], windows[i]->n, windows[i]->out, is_wide);
+}
+
+#define MOST_SORTED 64
+
+/* Windows of about the same length are done at about the same time. */
+static inline void sort_windows(limn_window *windows, size_t n, limn_window **sorted) {
+  uint8_t ends[LIMN_TINY_WINDOW + 2] = {0};
+  for (size_t i = 0; i < n; i++)
+    ends[windows[i].n + 1]++;
+  for (size_t i = 1; i <= LIMN_TINY_WINDOW; i++)
+    ends[i] = (uint8_t)(ends[i] + ends[i - 1]);
+  for (size_t i = 0; i < n; i++)
+    sorted[ends[windows[i].n]++] = &windows[i];
+}
+
+static void merge_several(const limn_symbols *s, limn_window *windows, size_t n) {
+  lane lanes[LANES];
+  limn_window *sorted[MOST_SORTED];
+  for (size_t i = 0; i < LANES; i++) {
+    for (size_t k = 0; k < 80; k++)
+      lanes[i].symbols[k] = LIMN_EDGE;
+  }
+  for (size_t at = 0; at < n; at += MOST_SORTED) {
+    size_t count = n - at < MOST_SORTED ? n - at : MOST_SORTED;
+    sort_windows(windows + at, count, sorted);
+    for (size_t i = 0, size; i < count; i += size) {
+      size = count - i < LANES ? count - i : LANES;
+      if (sorted[i + size - 1]->n < 16)
+        merge_group(lanes, s, sorted + i, size, false);
+      else
+        merge_group(lanes, s, sorted + i, size, true);
+    }
+  }
+}
+#endif
+
 /* ---- up to 1024 bytes --------------------------------------------------------------------------
  */
 
@@ -189,7 +308,7 @@ static size_t merge_large(const limn_symbols *s, const unsigned char *bytes, siz
   return n_out;
 }
 
-const limn_merger LIMN_MERGER = {LIMN_MERGER_ISA, merge_small, merge_large};
+const limn_merger LIMN_MERGER = {LIMN_MERGER_ISA, merge_small, merge_large, merge_several};
 
 #endif
 #endif

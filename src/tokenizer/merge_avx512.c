@@ -8,6 +8,7 @@
 #define LIMN_MERGER     limn_merger_avx512
 #define LIMN_MERGER_ISA "avx512"
 #define LIMN_MERGER_SMALL
+#define LIMN_MERGER_LANES
 #include "tokenizer/merge.h"
 
 static inline __m512i with_key(__m512i keys, size_t place, uint32_t key) {
@@ -66,6 +67,65 @@ static inline size_t merge_31(const limn_symbols *s, const unsigned char *bytes,
     low = _mm512_mask_set1_epi32(low, (__mmask16)before, (int)left_key);
     high = _mm512_mask_set1_epi32(high, (__mmask16)(before >> 16), (int)left_key);
   }
+}
+
+/* ---- lanes --------------------------------------------------------------------------------------
+ */
+
+static inline uint32_t bits(size_t n) {
+  return _bzhi_u32(UINT32_MAX, (unsigned)n);
+}
+
+static inline __m512i low_of(__m256i bytes) {
+  return _mm512_cvtepu8_epi32(_mm256_castsi256_si128(bytes));
+}
+
+static inline __m512i high_of(__m256i bytes) {
+  return _mm512_cvtepu8_epi32(_mm256_extracti128_si256(bytes, 1));
+}
+
+/* The keys of 16 places, from the two bytes of each. */
+static inline __m512i keys_of(const limn_symbols *s, __m512i first, __m512i second, uint32_t used,
+                              int from) {
+  const __m512i places = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  __m512i both = _mm512_or_si512(_mm512_slli_epi32(first, 8), second);
+  __m512i symbols = _mm512_mask_i32gather_epi32(_mm512_set1_epi32(-1), (__mmask16)used, both,
+                                                (const void *)s->of_bytes, 4);
+  __m512i place = _mm512_add_epi32(places, _mm512_set1_epi32(from));
+  return _mm512_or_si512(_mm512_slli_epi32(symbols, PLACE_BITS), place);
+}
+
+static INLINE void lane_start(lane *l, const limn_symbols *s, const unsigned char *bytes, size_t n,
+                              bool is_wide) {
+  const __m512i edge = _mm512_set1_epi32(LIMN_EDGE);
+  uint32_t here = bits(n + 1) & ~1u, pairs = bits(n) & ~1u;
+  __m256i second = _mm256_maskz_loadu_epi8(bits(n), bytes); /* of the pair at each place */
+  __m256i first = _mm256_maskz_expand_epi8(here, second);
+  __m512i low = low_of(first), high = high_of(first);
+  _mm512_store_si512(l->symbols, _mm512_mask_mov_epi32(edge, (__mmask16)here, low));
+  _mm512_store_si512(l->keys, keys_of(s, low, low_of(second), pairs, 0));
+  _mm512_store_si512(l->symbols + 16, _mm512_mask_mov_epi32(edge, (__mmask16)(here >> 16), high));
+  if (is_wide) _mm512_store_si512(l->keys + 16, keys_of(s, high, high_of(second), pairs >> 16, 16));
+  l->alive = UINT64_MAX >> (62 - n);
+}
+
+static INLINE uint32_t lane_least(const lane *l, bool is_wide) {
+  __m512i keys = _mm512_load_si512(l->keys);
+  if (is_wide) keys = _mm512_min_epu32(keys, _mm512_load_si512(l->keys + 16));
+  uint32_t least = least_in(keys);
+  return least < IDLE ? least : IDLE;
+}
+
+static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wide) {
+  uint32_t alive = (uint32_t)l->alive & bits(n + 1) & ~1u;
+  __mmask16 low = (__mmask16)alive, high = (__mmask16)(alive >> 16);
+  size_t n_low = (size_t)_mm_popcnt_u32(low), n_high = (size_t)_mm_popcnt_u32(high);
+  __m512i symbols = _mm512_maskz_compress_epi32(low, _mm512_load_si512(l->symbols));
+  _mm512_mask_storeu_epi32(out, (__mmask16)bits(n_low), symbols);
+  if (!is_wide) return n_low;
+  symbols = _mm512_maskz_compress_epi32(high, _mm512_load_si512(l->symbols + 16));
+  _mm512_mask_storeu_epi32(out + n_low, (__mmask16)bits(n_high), symbols);
+  return n_low + n_high;
 }
 
 static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,

@@ -23,11 +23,11 @@ typedef struct limn_symbols {
   uint32_t *of_ids; /* (vocab_size) and back, LIMN_NO_SYMBOL for a token that merging never gives */
   uint32_t *lefts;  /* (n) what each was merged from; of a byte, nothing */
   uint32_t *rights; /* (n) */
-  uint16_t *lengths; /* (n) in bytes, at most 65535 */
-  uint64_t *pairs;   /* groups of four: left, right, what they make; all ones where empty */
-  size_t group_mask;
-  uint64_t *filter; /* (filter_mask + 1) bits: whether some pair has such a hash */
-  size_t filter_mask;
+  uint16_t *lengths;       /* (n) in bytes, at most 65535 */
+  uint64_t *pairs;         /* (2^(32 - pair_shift)) left, right, what they make; ones where empty */
+  uint16_t *displacements; /* (2^(64 - bucket_shift)) */
+  uint64_t factor;         /* of the hash */
+  int pair_shift, bucket_shift;
   uint32_t *of_bytes; /* (256, 256) what two bytes make: where every merging begins */
   bool is_ordered;    /* every merge comes after the merges that make its halves */
 } limn_symbols;
@@ -44,43 +44,31 @@ void limn_symbols_deinit(limn_symbols *s);
  * made. Precondition: there is room, and the pair has no merge yet.
  */
 void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id, size_t length);
-
-static inline size_t limn_symbols_hash(uint64_t key) {
-  return (size_t)(key * 0x9e3779b97f4a7c15u >> 32); /* Knuth's multiplicative hashing */
-}
-
-static inline size_t limn_symbols_bit(uint64_t key) {
-  return (size_t)(key * 0x9e3779b97f4a7c15u >> 36);
-}
+/* Makes the table of pairs when all symbols are there. MEMORY, UNSUPPORTED. */
+limn_status limn_symbols_finish(limn_symbols *s, const char *where, limn_error *err);
 
 /* What two bytes merge to, or LIMN_NO_SYMBOL. */
 static inline uint32_t limn_symbols_of_bytes(const limn_symbols *s, const unsigned char *two) {
   return s->of_bytes[(size_t)two[0] << 8 | two[1]];
 }
 
-/* What limn_symbols_find finds in the groups behind a full one. */
-uint32_t limn_symbols_find_on(const limn_symbols *s, uint64_t key, size_t group);
+static inline uint64_t limn_symbols_key(uint32_t left, uint32_t right) {
+  return (uint64_t)left << 43 | (uint64_t)right << 22;
+}
+
+/* The place of a pair whose bucket has this displacement. */
+static inline uint32_t limn_symbols_place(uint64_t hash, uint32_t displacement, int pair_shift) {
+  return (uint32_t)(hash >> 18) * displacement >> pair_shift;
+}
 
 /* What two neighbours merge to, or LIMN_NO_SYMBOL. */
 static inline uint32_t limn_symbols_find(const limn_symbols *s, uint32_t left, uint32_t right) {
-  uint64_t key = (uint64_t)left << 43 | (uint64_t)right << 22;
-  size_t group = limn_symbols_hash(key) & s->group_mask;
-  size_t bit = limn_symbols_bit(key) & s->filter_mask;
-  /* Many pairs have no merge: they ask the empty group behind the last, which is never far. */
-  group = s->filter[bit >> 6] >> (bit & 63) & 1 ? group : s->group_mask + 1;
-  const uint64_t *pairs = s->pairs + 4 * group;
-  /*
-   * Where the upper bits agree only what they make is left, and that is less than anything else.
-   * Whether there is a merge cannot be foreseen, so nothing branches on it.
-   */
-  uint64_t a = pairs[0] ^ key, b = pairs[1] ^ key, c = pairs[2] ^ key, d = pairs[3] ^ key;
-  a = a < b ? a : b;
-  c = c < d ? c : d;
-  a = a < c ? a : c;
-  a = a < LIMN_NO_SYMBOL ? a : LIMN_NO_SYMBOL;
-  if (__builtin_expect((a == LIMN_NO_SYMBOL) & (pairs[3] != UINT64_MAX), 0))
-    return limn_symbols_find_on(s, key, group);
-  return (uint32_t)a;
+  uint64_t key = limn_symbols_key(left, right), hash = key * s->factor;
+  uint32_t displacement = s->displacements[hash >> s->bucket_shift];
+  uint64_t both = s->pairs[limn_symbols_place(hash, displacement, s->pair_shift)] ^ key;
+  /* Where the upper bits agree only what they make is left, and that is less than anything else.
+   * Whether there is a merge cannot be foreseen, so nothing branches on it. */
+  return both < LIMN_NO_SYMBOL ? (uint32_t)both : LIMN_NO_SYMBOL;
 }
 
 /* Whether two symbols stay as they are when they stand side by side and nothing else is there.

@@ -239,6 +239,7 @@ static void random_symbols(limn_symbols *s, uint32_t *seed, bool is_ordered) {
     if (right >= 256) right = 256 + number[right - 256];
     limn_symbols_add(s, left, right, (int32_t)(256 + k), lengths[256 + i]);
   }
+  CHECK_OK(limn_symbols_finish(s, "random", &err), err);
 }
 
 static void check_merging(const limn_symbols *s, const unsigned char *piece, size_t n) {
@@ -283,6 +284,119 @@ static void windows_merge_by_definition(void **state) {
   }
 }
 
+/* Of every table: what the windows give, merged together, is what each gives alone. */
+static void windows_merge_together(void **state) {
+  (void)state;
+  enum { MOST = 150 };
+  size_t page = (size_t)sysconf(_SC_PAGESIZE);
+  unsigned char *pages =
+      mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  assert_true(pages != MAP_FAILED);
+  assert_int_equal(mprotect(pages + page, page, PROT_NONE), 0);
+  unsigned char *bytes = pages + page - 80; /* nothing behind them may be read */
+  uint32_t seed = 29;
+  for (int round = 0; round < 400; round++) {
+    limn_symbols s = {0};
+    limn_window windows[MOST];
+    uint32_t out[MOST][LIMN_TINY_WINDOW + 1], expected[LIMN_TINY_WINDOW];
+    random_symbols(&s, &seed, round % 4 != 0);
+    for (size_t i = 0; i < 80; i++)
+      bytes[i] = (unsigned char)('a' + next_random(&seed) % 3);
+    size_t n = round < 20 ? (size_t)round : next_random(&seed) % MOST;
+    uint32_t most = 1 + next_random(&seed) % LIMN_TINY_WINDOW;
+    for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++) {
+      for (size_t i = 0; i < n; i++) {
+        size_t size = 1 + next_random(&seed) % most;
+        size_t at = next_random(&seed) % 2 ? 80 - size : next_random(&seed) % (80 - size);
+        windows[i] = (limn_window){bytes + at, size, out[i], 0};
+        out[i][size] = 77;
+      }
+      (*loop)->merger->several(&s, windows, n);
+      for (size_t i = 0; i < n; i++) {
+        size_t n_expected = merge_by_definition(&s, windows[i].bytes, windows[i].n, expected);
+        assert_int_equal(windows[i].n_out, n_expected);
+        assert_memory_equal(out[i], expected, n_expected * sizeof *expected);
+        assert_int_equal(out[i][windows[i].n], 77);
+      }
+    }
+    limn_symbols_deinit(&s);
+  }
+  munmap(pages, 2 * page);
+}
+
+/* The heap is held against the definition where that is not too slow. */
+static void check_long(const limn_symbols *s, const unsigned char *piece, size_t n) {
+  static uint32_t expected[40000];
+  limn_error err;
+  CHECK_OK(limn_bpe_heap(&bpe, s, piece, n, &err), err);
+  size_t n_expected = bpe.n_out;
+  memcpy(expected, bpe.out, n_expected * sizeof *expected);
+  for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++) {
+    CHECK_OK(limn_bpe_encode(&bpe, (*loop)->merger, s, piece, n, &err), err);
+    if (bpe.n_out != n_expected || memcmp(bpe.out, expected, n_expected * sizeof *expected) != 0)
+      fail_msg("%s: a piece of %zu bytes has other symbols", (*loop)->isa, n);
+  }
+}
+
+/* Random letters, then a period again and again, now and then broken. */
+static size_t repeating_text(uint32_t *seed, unsigned char *piece, size_t most, uint32_t letters) {
+  size_t n = 0, end = 1 + next_random(seed) % most;
+  while (n < end) {
+    size_t period = 1 + next_random(seed) % (next_random(seed) % 2 ? 4 : 40);
+    size_t times = 1 + next_random(seed) % (next_random(seed) % 2 ? 4 : 400), start = n;
+    for (size_t i = 0; i < period * times && n < end; i++, n++)
+      piece[n] =
+          i < period ? (unsigned char)('a' + next_random(seed) % letters) : piece[n - period];
+    if (next_random(seed) % 3 == 0)
+      piece[start + next_random(seed) % (n - start)] = (unsigned char)('a' + letters - 1);
+  }
+  return n;
+}
+
+static void repetitions_merge_as_by_the_heap(void **state) {
+  (void)state;
+  static unsigned char piece[9000];
+  uint32_t seed = 71;
+  for (int table = 0; table < 150; table++) {
+    limn_symbols s = {0};
+    random_symbols(&s, &seed, table % 8 != 0);
+    for (int round = 0; round < 10; round++) {
+      uint32_t letters = 1 + next_random(&seed) % 3;
+      size_t n = repeating_text(&seed, piece, round < 5 ? 400 : sizeof piece, letters);
+      if (n <= 400)
+        check_merging(&s, piece, n);
+      else
+        check_long(&s, piece, n);
+    }
+    limn_symbols_deinit(&s);
+  }
+  for (int round = 0; round < 100; round++) {
+    size_t n = repeating_text(&seed, piece, sizeof piece, 26);
+    check_long(&gpt2->symbols, piece, n);
+    for (size_t i = 0; i < n; i++) /* spaces, and what tokens of spaces begin with */
+      piece[i] = piece[i] < 'a' + 20 ? ' ' : piece[i] < 'a' + 23 ? '\n' : piece[i];
+    check_long(&gpt2->symbols, piece, n);
+  }
+}
+
+static void long_texts_merge_as_by_the_heap(void **state) {
+  (void)state;
+  static unsigned char piece[40000];
+  uint32_t seed = 83;
+  for (int table = 0; table < 60; table++) {
+    limn_symbols s = {0};
+    random_symbols(&s, &seed, true);
+    size_t n = 1 + (next_random(&seed) % sizeof piece >> next_random(&seed) % 8);
+    for (size_t i = 0; i < n; i++)
+      piece[i] = (unsigned char)('a' + next_random(&seed) % 3);
+    check_long(&s, piece, n);
+    for (size_t i = 0; i < n; i++)
+      piece[i] = (unsigned char)('a' + next_random(&seed) % 26);
+    check_long(&gpt2->symbols, piece, n);
+    limn_symbols_deinit(&s);
+  }
+}
+
 /* Tokens far longer than any window: a, aa, aaaa, ... */
 static void tokens_longer_than_windows(void **state) {
   (void)state;
@@ -295,6 +409,7 @@ static void tokens_longer_than_windows(void **state) {
   limn_symbols_add(&s, 'a', 'a', 256, 2);
   for (uint32_t i = 1; i < 12; i++)
     limn_symbols_add(&s, 255 + i, 255 + i, (int32_t)(256 + i), (size_t)2 << i);
+  CHECK_OK(limn_symbols_finish(&s, "powers", &err), err);
   static unsigned char piece[5000];
   memset(piece, 'a', sizeof piece);
   for (size_t n = 1; n <= sizeof piece; n += 1 + n / 3)
@@ -561,6 +676,9 @@ int main(void) {
       cmocka_unit_test(a_budget_gives_the_first_ids),
       cmocka_unit_test(long_pieces_stand_in_their_place),
       cmocka_unit_test(windows_merge_by_definition),
+      cmocka_unit_test(windows_merge_together),
+      cmocka_unit_test(repetitions_merge_as_by_the_heap),
+      cmocka_unit_test(long_texts_merge_as_by_the_heap),
       cmocka_unit_test(tokens_longer_than_windows),
       cmocka_unit_test(neighbours_stay_by_definition),
       cmocka_unit_test(streams_give_the_ids_of_the_whole),
