@@ -250,9 +250,9 @@ static void repeat(windows *w) {
  */
 
 /* A long piece is cut anywhere, and its parts are merged together, a window of each at a time. */
-#define MOST_PARTS   6
+#define MOST_PARTS   12
 #define LEAST_PART   96
-#define LARGEST_PART 1024
+#define LARGEST_PART 512
 
 /* The row of a part, as if the piece began there. */
 typedef struct part {

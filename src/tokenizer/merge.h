@@ -90,12 +90,18 @@ static inline void small_merge(small *w, const limn_symbols *s, size_t i, uint32
   *left_key = limn_symbols_find(s, w->symbols[*left], symbol) << PLACE_BITS | (uint32_t)*left;
 }
 
-static inline size_t small_end(const small *w, size_t n, uint32_t *out) {
-  uint64_t alive = w->alive & ~((uint64_t)1 | (uint64_t)1 << (n + 1));
+/* Writes the symbols of n bytes that are left. */
+static inline size_t symbols_left(uint64_t alive, const uint32_t *symbols, size_t n,
+                                  uint32_t *out) {
   size_t n_out = 0;
+  alive &= ~((uint64_t)1 | (uint64_t)1 << (n + 1));
   for (; alive; alive &= alive - 1)
-    out[n_out++] = w->symbols[__builtin_ctzll(alive)];
+    out[n_out++] = symbols[__builtin_ctzll(alive)];
   return n_out;
+}
+
+static inline size_t small_end(const small *w, size_t n, uint32_t *out) {
+  return symbols_left(w->alive, w->symbols, n, out);
 }
 
 static inline uint32_t least_of(const uint32_t *keys, size_t n) {
@@ -151,9 +157,7 @@ static void merge_several(const limn_symbols *s, limn_window *windows, size_t n)
  * branches on what is found: a lane that is done makes steps that change nothing, at places that
  * no window has, until all are done.
  */
-#ifndef LANES
-#define LANES 8
-#endif
+#define LANES      12
 /* The key of a step that changes nothing: more than any merge's, less than that of no merge. */
 #define IDLE_PLACE 63
 #define IDLE       ((LIMN_NO_SYMBOL - 1) << PLACE_BITS | IDLE_PLACE)
@@ -175,8 +179,15 @@ static INLINE uint32_t lane_least(const lane *l, bool is_wide);
 /* Writes the symbols that are left, returns how many. */
 static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wide);
 
-/* One merge; 0 where there is none. */
-static INLINE uint32_t lane_step(lane *l, const limn_symbols *s, bool is_wide) {
+/* What a lane asks the table for: what its new symbol makes with the one before and the next. */
+typedef struct question {
+  uint64_t before, behind; /* keys */
+  const uint64_t *before_at, *behind_at;
+  uint32_t left, place;
+} question;
+
+/* Makes one merge and asks what it leads to; 0 where there is none. */
+static INLINE uint32_t lane_ask(lane *l, const limn_symbols *s, question *q, bool is_wide) {
   uint32_t least = lane_least(l, is_wide), symbol = least >> PLACE_BITS;
   uint64_t i = least & 63, alive = l->alive;
   uint64_t behind = alive & (UINT64_MAX - 1) << i, before = _bzhi_u64(alive, (unsigned)i);
@@ -184,21 +195,34 @@ static INLINE uint32_t lane_step(lane *l, const limn_symbols *s, bool is_wide) {
   uint64_t right = _tzcnt_u64(behind), left = 63 - _lzcnt_u64(before);
   l->symbols[i] = symbol;
   l->alive = alive ^ behind ^ farther;
-  uint32_t next = l->symbols[_tzcnt_u64(farther)], previous = l->symbols[left];
   l->keys[right] = DEAD;
-  l->keys[i] = limn_symbols_find(s, symbol, next) << PLACE_BITS | (uint32_t)i;
-  l->keys[left] = limn_symbols_find(s, previous, symbol) << PLACE_BITS | (uint32_t)left;
+  q->before = limn_symbols_key(l->symbols[left], symbol);
+  q->behind = limn_symbols_key(symbol, l->symbols[_tzcnt_u64(farther)]);
+  q->before_at = limn_symbols_look(s, q->before);
+  __builtin_prefetch(q->before_at);
+  q->behind_at = limn_symbols_look(s, q->behind);
+  __builtin_prefetch(q->behind_at);
+  q->left = (uint32_t)left;
+  q->place = (uint32_t)i;
   return least ^ IDLE;
+}
+
+static INLINE void lane_answer(lane *l, const question *q) {
+  l->keys[q->place] = limn_symbols_made(*q->behind_at, q->behind) << PLACE_BITS | q->place;
+  l->keys[q->left] = limn_symbols_made(*q->before_at, q->before) << PLACE_BITS | q->left;
 }
 
 static INLINE void merge_group(lane *lanes, const limn_symbols *s, limn_window *const *windows,
                                size_t n, bool is_wide) {
+  question questions[LANES];
   for (size_t i = 0; i < n; i++)
     lane_start(&lanes[i], s, windows[i]->bytes, windows[i]->n, is_wide);
   for (uint32_t goes_on = 1; goes_on;) {
     goes_on = 0;
     for (size_t i = 0; i < n; i++)
-      goes_on |= lane_step(&lanes[i], s, is_wide);
+      goes_on |= lane_ask(&lanes[i], s, &questions[i], is_wide);
+    for (size_t i = 0; i < n; i++)
+      lane_answer(&lanes[i], &questions[i]);
   }
   for (size_t i = 0; i < n; i++)
     windows[i]->n_out = lane_end(&lanes[i], windows[i]->n, windows[i]->out, is_wide);

@@ -154,7 +154,7 @@ static bool place_bucket(limn_symbols *s, buckets *b, uint32_t bucket) {
   s->displacements[bucket] = (uint16_t)displacement;
   for (size_t i = 0; i < n; i++)
     s->pairs[limn_symbols_place(hashes[i], displacement, s->pair_shift)] =
-        limn_symbols_key(s->lefts[pairs[i]], s->rights[pairs[i]]) | pairs[i];
+        limn_symbols_key(s->lefts[pairs[i]], s->rights[pairs[i]]) << 22 | pairs[i];
   return true;
 }
 

@@ -53,22 +53,33 @@ static inline uint32_t limn_symbols_of_bytes(const limn_symbols *s, const unsign
 }
 
 static inline uint64_t limn_symbols_key(uint32_t left, uint32_t right) {
-  return (uint64_t)left << 43 | (uint64_t)right << 22;
+  return (uint64_t)left << LIMN_SYMBOL_BITS | right;
 }
 
 /* The place of a pair whose bucket has this displacement. */
 static inline uint32_t limn_symbols_place(uint64_t hash, uint32_t displacement, int pair_shift) {
-  return (uint32_t)(hash >> 18) * displacement >> pair_shift;
+  return (uint32_t)(hash >> 32) * displacement >> pair_shift;
+}
+
+/* Where the table has the pair, if it has it. */
+static inline const uint64_t *limn_symbols_look(const limn_symbols *s, uint64_t key) {
+  uint64_t hash = key * s->factor;
+  uint32_t displacement = s->displacements[hash >> s->bucket_shift];
+  return s->pairs + limn_symbols_place(hash, displacement, s->pair_shift);
+}
+
+/* What a pair makes, from what stands there. */
+static inline uint32_t limn_symbols_made(uint64_t pair, uint64_t key) {
+  uint64_t both = pair ^ key << 22;
+  /* Where the upper bits agree only what they make is left, and that is less than anything else.
+   * Whether there is a merge cannot be foreseen, so nothing branches on it. */
+  return both < LIMN_NO_SYMBOL ? (uint32_t)both : LIMN_NO_SYMBOL;
 }
 
 /* What two neighbours merge to, or LIMN_NO_SYMBOL. */
 static inline uint32_t limn_symbols_find(const limn_symbols *s, uint32_t left, uint32_t right) {
-  uint64_t key = limn_symbols_key(left, right), hash = key * s->factor;
-  uint32_t displacement = s->displacements[hash >> s->bucket_shift];
-  uint64_t both = s->pairs[limn_symbols_place(hash, displacement, s->pair_shift)] ^ key;
-  /* Where the upper bits agree only what they make is left, and that is less than anything else.
-   * Whether there is a merge cannot be foreseen, so nothing branches on it. */
-  return both < LIMN_NO_SYMBOL ? (uint32_t)both : LIMN_NO_SYMBOL;
+  uint64_t key = limn_symbols_key(left, right);
+  return limn_symbols_made(*limn_symbols_look(s, key), key);
 }
 
 /* Whether two symbols stay as they are when they stand side by side and nothing else is there.

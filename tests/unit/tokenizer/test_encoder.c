@@ -197,6 +197,38 @@ static size_t merge_by_definition(const limn_symbols *s, const unsigned char *pi
   }
 }
 
+/* Tables of pairs that hash badly: of zeros, of the same halves, in rows; and of none at all. */
+static void every_pair_is_found(void **state) {
+  (void)state;
+  int32_t byte_ids[256] = {0};
+  limn_error err;
+  for (uint32_t kind = 0; kind < 6; kind++) {
+    for (uint32_t n = 0; n <= 256; n += n < 4 ? 1 : 63) {
+      limn_symbols s = {0};
+      CHECK_OK(limn_symbols_start(&s, "pairs", 256 + n, 256, byte_ids, &err), err);
+      for (uint32_t i = 0; i < n; i++) {
+        uint32_t left = kind == 0 || kind == 3 ? 0 : kind == 4 ? i / 16 : kind == 5 ? 255 - i : i;
+        uint32_t right = kind == 1 || kind == 3 ? 0 : kind == 4 ? i % 16 : i;
+        if (kind == 3 && i > 0) left = 255 + i;
+        limn_symbols_add(&s, left, right, 0, 2);
+      }
+      CHECK_OK(limn_symbols_finish(&s, "pairs", &err), err);
+      size_t n_found = 0;
+      for (uint32_t left = 0; left < 256 + n; left++) {
+        for (uint32_t right = 0; right < 256 + n; right++) {
+          uint32_t both = limn_symbols_find(&s, left, right);
+          if (both == LIMN_NO_SYMBOL) continue;
+          assert_true(both >= 256 && both < 256 + n);
+          assert_true(s.lefts[both] == left && s.rights[both] == right);
+          n_found++;
+        }
+      }
+      assert_int_equal(n_found, n);
+      limn_symbols_deinit(&s);
+    }
+  }
+}
+
 /* Random merges over three letters; in order, or with a few that come before their halves. */
 static void random_symbols(limn_symbols *s, uint32_t *seed, bool is_ordered) {
   enum { N = 60 };
@@ -675,6 +707,7 @@ int main(void) {
       cmocka_unit_test(nothing_behind_the_text_is_read),
       cmocka_unit_test(a_budget_gives_the_first_ids),
       cmocka_unit_test(long_pieces_stand_in_their_place),
+      cmocka_unit_test(every_pair_is_found),
       cmocka_unit_test(windows_merge_by_definition),
       cmocka_unit_test(windows_merge_together),
       cmocka_unit_test(repetitions_merge_as_by_the_heap),
