@@ -58,51 +58,69 @@ extern const limn_merger limn_merger_scalar, limn_merger_avx2, limn_merger_avx51
 #define DEAD       UINT32_MAX
 #define PLACE_BITS 6
 
-/* ---- up to 62 bytes ----------------------------------------------------------------------------
+/* ---- up to 31 bytes ----------------------------------------------------------------------------
  */
+
+/*
+ * Windows merge in lanes that take their steps in turn, so that while one waits for the table the
+ * others go on. Nothing branches on what is found: a lane that is done makes steps that change
+ * nothing, at places that no window has, until all are done.
+ */
+#define LANES 12
+/* The key of a step that changes nothing: more than any merge's, less than that of no merge. */
+#define IDLE_PLACE 63
+#define IDLE       ((LIMN_NO_SYMBOL - 1) << PLACE_BITS | IDLE_PLACE)
 
 /*
  * Places are counted from 1: before the first and behind the last stands an edge, so that every
  * symbol has two neighbours.
  */
-typedef struct small {
-  uint64_t alive;
-  uint32_t symbols[64];
-} small;
+typedef struct lane {
+  _Alignas(64) uint32_t keys[80];
+  _Alignas(64) uint32_t symbols[80];
+  uint64_t alive; /* a bit for each place where a symbol or an edge begins */
+} lane;
 
-static inline void small_start(small *w, const unsigned char *bytes, size_t n) {
-  w->symbols[0] = w->symbols[n + 1] = LIMN_EDGE;
-  for (size_t i = 0; i < n; i++)
-    w->symbols[i + 1] = bytes[i];
-  w->alive = UINT64_MAX >> (62 - n);
+/* Behind all places there are edges, always. */
+static INLINE void lane_init(lane *l) {
+  for (size_t i = 0; i < 80; i++)
+    l->symbols[i] = LIMN_EDGE;
 }
 
-/* Puts a symbol in the place of two. Which keys change: *left and i; *right is gone. */
-static inline void small_merge(small *w, const limn_symbols *s, size_t i, uint32_t symbol,
-                               size_t *left, size_t *right, uint32_t *left_key, uint32_t *key) {
-  uint64_t behind = w->alive & (UINT64_MAX - 1) << i, before = w->alive & (((uint64_t)1 << i) - 1);
-  w->symbols[i] = symbol;
-  w->alive ^= behind & (0 - behind);
-  *right = (size_t)__builtin_ctzll(behind);
-  *left = 63 - (size_t)__builtin_clzll(before);
-  uint32_t next = w->symbols[__builtin_ctzll(behind & (behind - 1))];
-  *key = limn_symbols_find(s, symbol, next) << PLACE_BITS | (uint32_t)i;
-  *left_key = limn_symbols_find(s, w->symbols[*left], symbol) << PLACE_BITS | (uint32_t)*left;
+/*
+ * In what follows `is_wide` is a constant: where it is false, no window of the group has more than
+ * 15 bytes, and only the first 16 places count.
+ */
+#ifndef LIMN_MERGER_LANES
+static INLINE void lane_start(lane *l, const limn_symbols *s, const unsigned char *bytes, size_t n,
+                              bool is_wide) {
+  const size_t n_places = is_wide ? 32 : 16;
+  unsigned char copy[32] = {0};
+  memcpy(copy + 1, bytes, n);
+  for (size_t i = 0; i < n_places; i++) {
+    l->symbols[i] = i >= 1 && i <= n ? copy[i] : LIMN_EDGE;
+    l->keys[i] = DEAD;
+  }
+  l->symbols[n_places] = LIMN_EDGE;
+  for (size_t i = 1; i < n; i++)
+    l->keys[i] = limn_symbols_of_bytes(s, bytes + i - 1) << PLACE_BITS | (uint32_t)i;
+  l->alive = UINT64_MAX >> (62 - n);
 }
 
-/* Writes the symbols of n bytes that are left. */
-static inline size_t symbols_left(uint64_t alive, const uint32_t *symbols, size_t n,
-                                  uint32_t *out) {
+/* Writes the symbols that are left, returns how many. */
+static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wide) {
   size_t n_out = 0;
-  alive &= ~((uint64_t)1 | (uint64_t)1 << (n + 1));
+  uint64_t alive = l->alive & (((uint64_t)1 << (n + 1)) - 2);
+  (void)is_wide;
   for (; alive; alive &= alive - 1)
-    out[n_out++] = symbols[__builtin_ctzll(alive)];
+    out[n_out++] = l->symbols[__builtin_ctzll(alive)];
   return n_out;
 }
-
-static inline size_t small_end(const small *w, size_t n, uint32_t *out) {
-  return symbols_left(w->alive, w->symbols, n, out);
-}
+#else
+static INLINE void lane_start(lane *l, const limn_symbols *s, const unsigned char *bytes, size_t n,
+                              bool is_wide);
+static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wide);
+#endif
 
 static inline uint32_t least_of(const uint32_t *keys, size_t n) {
   uint32_t least = keys[0];
@@ -111,73 +129,22 @@ static inline uint32_t least_of(const uint32_t *keys, size_t n) {
   return least;
 }
 
-static inline size_t merge_lanes(const limn_symbols *s, const unsigned char *bytes, size_t n,
-                                 size_t lanes, uint32_t *out) {
-  uint32_t keys[64];
-  small w;
-  small_start(&w, bytes, n);
-  for (size_t i = 0; i < lanes; i++)
-    keys[i] = DEAD;
-  for (size_t i = 1; i < n; i++)
-    keys[i] = limn_symbols_of_bytes(s, bytes + i - 1) << PLACE_BITS | (uint32_t)i;
-  for (;;) {
-    uint32_t least = least_of(keys, lanes), left_key, key;
-    size_t left, right, i = least & 63;
-    if (least >= LIMN_NO_SYMBOL << PLACE_BITS) return small_end(&w, n, out);
-    small_merge(&w, s, i, least >> PLACE_BITS, &left, &right, &left_key, &key);
-    keys[right] = DEAD;
-    keys[i] = key;
-    keys[left] = left_key;
-  }
-}
-
-#ifndef LIMN_MERGER_SMALL
-static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
-                          uint32_t *out) {
-  if (n < 16) return merge_lanes(s, bytes, n, 16, out);
-  if (n < 32) return merge_lanes(s, bytes, n, 32, out);
-  return merge_lanes(s, bytes, n, 64, out);
+#ifndef LIMN_MERGER_LEAST
+static INLINE uint32_t least_key(const uint32_t *keys, bool is_wide) {
+  return least_of(keys, is_wide ? 32 : 16);
 }
 #else
-static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
-                          uint32_t *out);
+static INLINE uint32_t least_key(const uint32_t *keys, bool is_wide);
 #endif
 
-/* ---- several of up to 31 bytes ------------------------------------------------------------------
- */
-
-#ifndef LIMN_MERGER_LANES
-static void merge_several(const limn_symbols *s, limn_window *windows, size_t n) {
-  for (size_t i = 0; i < n; i++)
-    windows[i].n_out = merge_small(s, windows[i].bytes, windows[i].n, windows[i].out);
-}
+/* The place of the lowest bit, or 64. */
+static INLINE uint64_t lowest(uint64_t bits) {
+#ifdef __BMI__
+  return _tzcnt_u64(bits);
 #else
-/*
- * Lanes take their steps in turn, and while one waits for the table the others go on. Nothing
- * branches on what is found: a lane that is done makes steps that change nothing, at places that
- * no window has, until all are done.
- */
-#define LANES      12
-/* The key of a step that changes nothing: more than any merge's, less than that of no merge. */
-#define IDLE_PLACE 63
-#define IDLE       ((LIMN_NO_SYMBOL - 1) << PLACE_BITS | IDLE_PLACE)
-
-typedef struct lane {
-  _Alignas(64) uint32_t keys[80];
-  _Alignas(64) uint32_t symbols[80];
-  uint64_t alive;
-} lane;
-
-/*
- * The including file's. `is_wide` is a constant: where it is false, no window of the group has more
- * than 15 bytes, and only the first 16 places count. Fills keys, symbols, alive.
- */
-static INLINE void lane_start(lane *l, const limn_symbols *s, const unsigned char *bytes, size_t n,
-                              bool is_wide);
-/* The least key, or IDLE. */
-static INLINE uint32_t lane_least(const lane *l, bool is_wide);
-/* Writes the symbols that are left, returns how many. */
-static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wide);
+  return bits ? (uint64_t)__builtin_ctzll(bits) : 64;
+#endif
+}
 
 /* What a lane asks the table for: what its new symbol makes with the one before and the next. */
 typedef struct question {
@@ -188,19 +155,21 @@ typedef struct question {
 
 /* Makes one merge and asks what it leads to; 0 where there is none. */
 static INLINE uint32_t lane_ask(lane *l, const limn_symbols *s, question *q, bool is_wide) {
-  uint32_t least = lane_least(l, is_wide), symbol = least >> PLACE_BITS;
+  uint32_t least = least_key(l->keys, is_wide);
+  least = least < IDLE ? least : IDLE;
+  uint32_t symbol = least >> PLACE_BITS;
   uint64_t i = least & 63, alive = l->alive;
-  uint64_t behind = alive & (UINT64_MAX - 1) << i, before = _bzhi_u64(alive, (unsigned)i);
-  uint64_t farther = _blsr_u64(behind);
-  uint64_t right = _tzcnt_u64(behind), left = 63 - _lzcnt_u64(before);
+  uint64_t behind = alive & (UINT64_MAX - 1) << i, before = alive & (((uint64_t)1 << i) - 1);
+  uint64_t farther = behind & (behind - 1);
+  uint64_t left = 63 - (uint64_t)__builtin_clzll(before);
+  l->keys[lowest(behind)] = DEAD;
   l->symbols[i] = symbol;
   l->alive = alive ^ behind ^ farther;
-  l->keys[right] = DEAD;
   q->before = limn_symbols_key(l->symbols[left], symbol);
-  q->behind = limn_symbols_key(symbol, l->symbols[_tzcnt_u64(farther)]);
+  q->behind = limn_symbols_key(symbol, l->symbols[lowest(farther)]);
   q->before_at = limn_symbols_look(s, q->before);
-  __builtin_prefetch(q->before_at);
   q->behind_at = limn_symbols_look(s, q->behind);
+  __builtin_prefetch(q->before_at);
   __builtin_prefetch(q->behind_at);
   q->left = (uint32_t)left;
   q->place = (uint32_t)i;
@@ -244,10 +213,8 @@ static inline void sort_windows(limn_window *windows, size_t n, limn_window **so
 static void merge_several(const limn_symbols *s, limn_window *windows, size_t n) {
   lane lanes[LANES];
   limn_window *sorted[MOST_SORTED];
-  for (size_t i = 0; i < LANES; i++) {
-    for (size_t k = 0; k < 80; k++)
-      lanes[i].symbols[k] = LIMN_EDGE;
-  }
+  for (size_t i = 0; i < LANES && i < n; i++)
+    lane_init(&lanes[i]);
   for (size_t at = 0; at < n; at += MOST_SORTED) {
     size_t count = n - at < MOST_SORTED ? n - at : MOST_SORTED;
     sort_windows(windows + at, count, sorted);
@@ -260,6 +227,22 @@ static void merge_several(const limn_symbols *s, limn_window *windows, size_t n)
     }
   }
 }
+
+#ifndef LIMN_MERGER_TINY
+static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                         uint32_t *out) {
+  lane l;
+  limn_window window = {bytes, n, out, 0}, *windows = &window;
+  lane_init(&l);
+  if (n < 16)
+    merge_group(&l, s, &windows, 1, false);
+  else
+    merge_group(&l, s, &windows, 1, true);
+  return window.n_out;
+}
+#else
+static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                         uint32_t *out);
 #endif
 
 /* ---- up to 1024 bytes --------------------------------------------------------------------------
@@ -330,6 +313,11 @@ static size_t merge_large(const limn_symbols *s, const unsigned char *bytes, siz
   for (size_t i = 0; i != NOWHERE; i = w.next[i])
     out[n_out++] = w.symbols[i];
   return n_out;
+}
+
+static size_t merge_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                          uint32_t *out) {
+  return n <= LIMN_TINY_WINDOW ? merge_tiny(s, bytes, n, out) : merge_large(s, bytes, n, out);
 }
 
 const limn_merger LIMN_MERGER = {LIMN_MERGER_ISA, merge_small, merge_large, merge_several};
