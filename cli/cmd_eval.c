@@ -18,6 +18,10 @@ static const cli_option options[] = {
     {"stride", 's', CLI_INT, "N", NULL, 1, 2147483647.0,
      "Tokens from one window to the next; the window when not given, so that each starts from an "
      "empty context"},
+    {"lines", 0, CLI_FLAG, NULL, NULL, 0, 0,
+     "Each line of FILE that is not empty is a text of its own, with a loss of its own"},
+    {"batch", 'b', CLI_INT, "N", "1", 1, 1024,
+     "Run N windows, or lines, in one pass; each gets what it gets alone"},
     {"limit", 'n', CLI_INT, "N", NULL, 2, CLI_NO_MAX, "Take the first N tokens only"},
     {"log-probs", 'l', CLI_FLAG, NULL, NULL, 0, 0, "Print a line for each token"},
     {"compare", 0, CLI_FLAG, NULL, NULL, 0, 0,
@@ -32,104 +36,100 @@ static const cli_example examples[] = {
     {"limn eval book.txt", "Loss and perplexity over windows that each start anew."},
     {"limn eval book.txt --stride 64 --limit 4000", "Every token with a long context: slower."},
     {"limn eval book.txt -l | sort -k3 -g | head", "The tokens that surprise the model most."},
+    {"limn eval sentences.txt --lines --batch 32", "A loss for each line, many in one pass."},
     {"limn eval book.txt --compare --limit 4000", "What fewer bits cost in quality."},
     {"limn eval book.txt -e 'blocks.5.hook_attn_out=0'",
      "What the last layer's attention is worth."},
     {NULL, NULL}};
 
-/* ---- scoring
- * ------------------------------------------------------------------------------ */
-
-static void score_row(void *user, size_t i) {
-  evaluation *e = user;
-  size_t vocab_size = (size_t)limn_model_config(e->m->model)->vocab_size;
-  e->scores[i] = (float)limn_log_probability(e->logits + i * vocab_size, vocab_size, e->targets[i]);
-}
-
-/* The window's inputs are ids[begin, begin + size); `first` is the first target not yet scored. */
-limn_status eval_window(evaluation *e, size_t begin, size_t size, size_t first, limn_error *err) {
-  limn_session_reset(e->s.session);
-  limn_status status = limn_session_evaluate(e->s.session, e->ids + begin, size, err);
-  if (status != LIMN_OK) return status;
-  size_t skipped = first - begin - 1, n = size - skipped;
-  e->logits = limn_session_logits(e->s.session, NULL) +
-              skipped * (size_t)limn_model_config(e->m->model)->vocab_size;
-  e->targets = e->ids + first;
-  e->scores = e->log_probabilities + first;
-  limn_pool_run(e->m->pool, n, score_row, e);
-  for (size_t i = 0; i < n; i++) {
-    if (isnan(e->scores[i]))
-      return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
-                            "the logits before token %zu have no softmax: one is nan or inf",
-                            first + i);
-  }
-  return LIMN_OK;
-}
-
-/* Adds nothing to what eval_window did. */
-static limn_status only_score(void *user, size_t first, size_t n, limn_error *err) {
-  (void)user, (void)first, (void)n, (void)err;
-  return LIMN_OK;
-}
-
-limn_status eval_all(evaluation *e, eval_visit *visit, void *user, limn_error *err) {
-  size_t first = 1;
-  limn_status status = LIMN_OK;
-  e->n_windows = 0;
-  for (size_t begin = 0; status == LIMN_OK && first < e->n; begin += e->stride) {
-    size_t size = e->n - 1 - begin < e->window ? e->n - 1 - begin : e->window;
-    status = eval_window(e, begin, size, first, err);
-    e->begin = begin;
-    if (status == LIMN_OK) status = visit(user, first, begin + size + 1 - first, err);
-    first = begin + size + 1;
-    e->n_windows++;
-    cli_progress("token", (int64_t)first, (int64_t)e->n);
-  }
-  cli_progress_end();
-  return status == LIMN_OK ? cli_check_edits(&e->s, err) : status;
-}
-
 /* ---- the text
  * ----------------------------------------------------------------------------- */
+
+/* Behind the other texts; takes the tokens. */
+static limn_status add_text(evaluation *e, const limn_tokens *tokens, int64_t line,
+                            limn_error *err) {
+  size_t limit = (size_t)cli_int(e->c, "limit", INT64_MAX), n = tokens->n;
+  if (n > limit - e->n) n = limit - e->n;
+  int32_t *ids = limn_resize(e->ids, e->n + n + 1, sizeof *ids);
+  if (ids) e->ids = ids;
+  eval_text *texts = limn_resize(e->texts, e->n_texts + 1, sizeof *texts);
+  if (texts) e->texts = texts;
+  if (!ids || !texts)
+    return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (n > 0) memcpy(e->ids + e->n, tokens->ids, n * sizeof *ids);
+  e->texts[e->n_texts++] = (eval_text){.begin = e->n, .n = n, .line = line};
+  e->n += n;
+  return LIMN_OK;
+}
+
+static limn_status encode(evaluation *e, const char *text, size_t size, int64_t line,
+                          limn_error *err) {
+  limn_tokens tokens = {0};
+  limn_status status =
+      limn_tokenizer_encode(e->m->tokenizer, text, size, LIMN_SPECIAL_AS_TEXT, &tokens, err);
+  if (status == LIMN_OK) status = add_text(e, &tokens, line, err);
+  limn_tokens_deinit(&tokens);
+  return status;
+}
+
+static limn_status encode_lines(evaluation *e, const char *text, size_t size, limn_error *err) {
+  int64_t line = 1;
+  limn_status status = LIMN_OK;
+  for (size_t at = 0; at < size && status == LIMN_OK; line++) {
+    const char *end = memchr(text + at, '\n', size - at);
+    size_t n = end ? (size_t)(end - text) - at : size - at;
+    if (n > 0) status = encode(e, text + at, n, line, err);
+    at += n + 1;
+  }
+  return status;
+}
 
 static limn_status encode_file(evaluation *e, const char *path, limn_error *err) {
   char *text;
   size_t size;
-  limn_tokens tokens = {0};
   if (!e->m->tokenizer)
     return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
                           "the model in \"%s\" has no tokenizer, expected --ids", e->m->folder);
   limn_status status = limn_file_read(path, 0, &text, &size, err);
   if (status != LIMN_OK) return status;
-  status = limn_tokenizer_encode(e->m->tokenizer, text, size, LIMN_SPECIAL_AS_TEXT, &tokens, err);
+  status =
+      cli_flag(e->c, "lines") ? encode_lines(e, text, size, err) : encode(e, text, size, 1, err);
   limn_free(text);
-  e->ids = tokens.ids;
-  e->n = tokens.n;
-  tokens.ids = NULL;
+  return status;
+}
+
+static limn_status take_ids(evaluation *e, const char *list, limn_error *err) {
+  limn_tokens tokens = {0};
+  if (cli_flag(e->c, "lines"))
+    return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                          "--lines and --ids are given, expected --lines with a file");
+  limn_status status = cli_parse_ids(list, &tokens.ids, &tokens.n, err);
+  if (status == LIMN_OK) status = add_text(e, &tokens, 1, err);
   limn_tokens_deinit(&tokens);
   return status;
 }
 
 static limn_status read_ids(evaluation *e, limn_error *err) {
   const char *list = cli_value(e->c, "ids"), *path = cli_argument(e->c, 0);
-  int64_t limit = cli_int(e->c, "limit", INT64_MAX);
   if ((list != NULL) == (path != NULL))
     return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
                           "%s, expected one of FILE and --ids",
                           list ? "a file and --ids are given" : "no text is given");
-  limn_status status = list ? cli_parse_ids(list, &e->ids, &e->n, err) : encode_file(e, path, err);
-  if (status != LIMN_OK) return status;
-  if (e->n > (uint64_t)limit) e->n = (size_t)limit;
-  if (e->n < 2)
+  limn_status status = list ? take_ids(e, list, err) : encode_file(e, path, err);
+  if (status != LIMN_OK || eval_count(e) > 0) return status;
+  if (cli_flag(e->c, "lines"))
     return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
-                          "the text has %zu tokens, expected at least 2", e->n);
-  return LIMN_OK;
+                          "none of %zu lines has two tokens, expected at least one", e->n_texts);
+  return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                        "the text has %zu tokens, expected at least 2", e->n);
 }
 
-limn_status eval_open_session(evaluation *e, limn_error *err) {
-  limn_session_options session_options = {
-      .all_logits = true, .n_ctx = (int)(e->n - 1 < e->window ? e->n - 1 : e->window)};
-  return cli_open_session(e->c, e->m, session_options, &e->s, err);
+/* As many as are asked for, and no more than there are windows. */
+static size_t seats(const evaluation *e) {
+  size_t asked = (size_t)cli_int(e->c, "batch", 1), n = 0;
+  for (size_t i = 0; i < e->n_texts && n < asked; i++)
+    n += (eval_text_count(&e->texts[i]) + e->stride - 1) / e->stride;
+  return n < asked ? n : asked;
 }
 
 static limn_status prepare(evaluation *e, limn_error *err) {
@@ -150,39 +150,57 @@ static limn_status prepare(evaluation *e, limn_error *err) {
   e->log_probabilities = limn_alloc_zeroed(e->n, sizeof *e->log_probabilities);
   if (!e->log_probabilities)
     return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-  return eval_open_session(e, err);
+  return eval_open(e, seats(e), err);
 }
 
 /* ---- showing
  * ------------------------------------------------------------------------------ */
 
-double eval_loss(const evaluation *e) {
-  double sum = 0;
-  for (size_t i = 1; i < e->n; i++)
-    sum -= (double)e->log_probabilities[i];
-  return sum / (double)(e->n - 1);
-}
-
 /* The bytes of the tokens that were scored, 0 when they are not known. */
 static int64_t scored_bytes(const evaluation *e) {
   int64_t sum = 0;
-  for (size_t i = 1; e->m->tokenizer && i < e->n; i++) {
-    size_t n = 0;
-    limn_tokenizer_bytes(e->m->tokenizer, e->ids[i], &n);
-    sum += (int64_t)n;
+  for (size_t k = 0; e->m->tokenizer && k < e->n_texts; k++) {
+    const eval_text *t = &e->texts[k];
+    for (size_t i = t->begin + 1; i < t->begin + t->n; i++) {
+      size_t n = 0;
+      limn_tokenizer_bytes(e->m->tokenizer, e->ids[i], &n);
+      sum += (int64_t)n;
+    }
   }
   return sum;
 }
 
-static void print_tokens(const evaluation *e) {
-  printf("%s%8s  %7s  %9s  %7s  %s%s\n", cli_sgr(CLI_BOLD), "position", "id", "log-prob", "prob",
-         "token", cli_sgr(CLI_PLAIN));
-  for (size_t i = 1; i < e->n; i++) {
-    double x = (double)e->log_probabilities[i];
-    printf("%8zu  %7d  %9.4f  %6.2f%%  ", i, (int)e->ids[i], x, 100 * exp(x));
-    cli_print_token(stdout, e->m, e->ids[i], 0, 0);
+static void print_text_tokens(const evaluation *e, const eval_text *t) {
+  for (size_t i = 1; i < t->n; i++) {
+    double x = (double)e->log_probabilities[t->begin + i];
+    if (cli_flag(e->c, "lines")) printf("%6lld  ", (long long)t->line);
+    printf("%8zu  %7d  %9.4f  %6.2f%%  ", i, (int)e->ids[t->begin + i], x, 100 * exp(x));
+    cli_print_token(stdout, e->m, e->ids[t->begin + i], 0, 0);
     fputc('\n', stdout);
   }
+}
+
+static void print_tokens(const evaluation *e) {
+  printf("%s%s%8s  %7s  %9s  %7s  %s%s\n", cli_sgr(CLI_BOLD),
+         cli_flag(e->c, "lines") ? "  line  " : "", "position", "id", "log-prob", "prob", "token",
+         cli_sgr(CLI_PLAIN));
+  for (size_t i = 0; i < e->n_texts; i++)
+    print_text_tokens(e, &e->texts[i]);
+}
+
+static void print_lines(const evaluation *e) {
+  printf("%s%6s  %7s  %9s  %10s%s\n", cli_sgr(CLI_BOLD), "line", "tokens", "loss", "perplexity",
+         cli_sgr(CLI_PLAIN));
+  for (size_t i = 0; i < e->n_texts; i++) {
+    const eval_text *t = &e->texts[i];
+    double loss = eval_text_loss(e, t);
+    printf("%6lld  %7zu  ", (long long)t->line, eval_text_count(t));
+    if (eval_text_count(t))
+      printf("%9.4f  %10.2f\n", loss, exp(loss));
+    else
+      printf("%9s  %10s\n", "-", "-");
+  }
+  fputc('\n', stdout);
 }
 
 static void put(const char *name, const char *value, const char *meaning) {
@@ -192,8 +210,12 @@ static void put(const char *name, const char *value, const char *meaning) {
 static void print_summary(const evaluation *e) {
   char text[64], meaning[128];
   double loss = eval_loss(e);
-  int64_t bytes = scored_bytes(e);
-  put("tokens", cli_group_digits(text, (int64_t)e->n - 1, ' '), "scored, all but the first");
+  int64_t bytes = scored_bytes(e), count = (int64_t)eval_count(e);
+  if (cli_flag(e->c, "lines")) {
+    print_lines(e);
+    put("lines", cli_group_digits(text, (int64_t)e->n_texts, ' '), "that are not empty");
+  }
+  put("tokens", cli_group_digits(text, count, ' '), "scored, all but the first");
   if (e->stride == e->window)
     snprintf(meaning, sizeof meaning, "of %zu tokens, each from an empty context", e->window);
   else
@@ -204,12 +226,55 @@ static void print_summary(const evaluation *e) {
   snprintf(text, sizeof text, "%.2f", exp(loss));
   put("perplexity", text, "e to the loss");
   if (bytes > 0) {
-    snprintf(text, sizeof text, "%.4f", loss * (double)(e->n - 1) / (log(2) * (double)bytes));
+    snprintf(text, sizeof text, "%.4f", loss * (double)count / (log(2) * (double)bytes));
     put("bits", text, "per byte of text");
   }
   snprintf(text, sizeof text, "%.1f s", e->seconds);
-  snprintf(meaning, sizeof meaning, "%.0f tokens a second", (double)(e->n - 1) / e->seconds);
+  snprintf(meaning, sizeof meaning, "%.0f tokens a second, %zu window%s in a pass",
+           (double)count / e->seconds, e->n_seats, e->n_seats == 1 ? "" : "s");
   put("time", text, meaning);
+}
+
+static void write_number(limn_json *j, const char *key, double x, bool is_known) {
+  limn_json_key(j, key);
+  if (is_known)
+    limn_json_double(j, x);
+  else
+    limn_json_null(j);
+}
+
+static void write_lines(const evaluation *e, limn_json *j) {
+  limn_json_key(j, "lines");
+  limn_json_begin_array(j);
+  for (size_t i = 0; i < e->n_texts; i++) {
+    const eval_text *t = &e->texts[i];
+    double loss = eval_text_loss(e, t);
+    limn_json_begin_inline_object(j);
+    cli_json_int(j, "line", t->line);
+    cli_json_int(j, "n_scored", (int64_t)eval_text_count(t));
+    write_number(j, "loss", loss, eval_text_count(t) > 0);
+    write_number(j, "perplexity", exp(loss), eval_text_count(t) > 0);
+    limn_json_end_object(j);
+  }
+  limn_json_end_array(j);
+}
+
+static void write_tokens(const evaluation *e, limn_json *j) {
+  limn_json_key(j, "tokens");
+  limn_json_begin_array(j);
+  for (size_t k = 0; k < e->n_texts; k++) {
+    const eval_text *t = &e->texts[k];
+    for (size_t i = 1; i < t->n; i++) {
+      limn_json_begin_inline_object(j);
+      if (cli_flag(e->c, "lines")) cli_json_int(j, "line", t->line);
+      cli_json_int(j, "position", (int64_t)i);
+      cli_json_token(j, e->m, e->ids[t->begin + i]);
+      limn_json_key(j, "log_probability");
+      limn_json_float(j, e->log_probabilities[t->begin + i]);
+      limn_json_end_object(j);
+    }
+  }
+  limn_json_end_array(j);
 }
 
 static int write_json(const evaluation *e, limn_error *err) {
@@ -219,26 +284,15 @@ static int write_json(const evaluation *e, limn_error *err) {
   limn_json_begin_object(&j);
   cli_json_text(&j, "model", e->m->folder);
   cli_json_text(&j, "file", cli_argument(e->c, 0));
-  cli_json_int(&j, "n_scored", (int64_t)e->n - 1);
+  cli_json_int(&j, "n_scored", (int64_t)eval_count(e));
   cli_json_int(&j, "n_windows", (int64_t)e->n_windows);
   cli_json_int(&j, "window", (int64_t)e->window);
   cli_json_int(&j, "stride", (int64_t)e->stride);
   cli_json_double(&j, "loss", loss);
   cli_json_double(&j, "perplexity", exp(loss));
   cli_json_int(&j, "n_bytes", scored_bytes(e));
-  if (cli_flag(e->c, "log-probs")) {
-    limn_json_key(&j, "tokens");
-    limn_json_begin_array(&j);
-    for (size_t i = 1; i < e->n; i++) {
-      limn_json_begin_inline_object(&j);
-      cli_json_int(&j, "position", (int64_t)i);
-      cli_json_token(&j, e->m, e->ids[i]);
-      limn_json_key(&j, "log_probability");
-      limn_json_float(&j, e->log_probabilities[i]);
-      limn_json_end_object(&j);
-    }
-    limn_json_end_array(&j);
-  }
+  if (cli_flag(e->c, "lines")) write_lines(e, &j);
+  if (cli_flag(e->c, "log-probs")) write_tokens(e, &j);
   limn_json_end_object(&j);
   return cli_json_end(e->c, &j);
 }
@@ -257,7 +311,7 @@ static int evaluate(evaluation *e) {
   limn_status status = prepare(e, &err);
   double start = now();
   if (status == LIMN_OK && cli_flag(e->c, "compare")) return eval_compare(e);
-  if (status == LIMN_OK) status = eval_all(e, only_score, NULL, &err);
+  if (status == LIMN_OK) status = eval_all(e, NULL, NULL, &err);
   e->seconds = now() - start;
   if (status != LIMN_OK) return cli_fail(e->c, &err);
   if (cli_flag(e->c, "json")) return write_json(e, &err);
@@ -274,8 +328,9 @@ static int run(cli *c) {
   evaluation e = {.c = c, .m = &m};
   if (cli_open_model(c, &m, &err) != LIMN_OK) return cli_fail(c, &err);
   int result = evaluate(&e);
-  cli_close_session(&e.s);
+  eval_close(&e);
   limn_free(e.ids);
+  limn_free(e.texts);
   limn_free(e.log_probabilities);
   cli_close_model(&m);
   return result;
@@ -292,7 +347,9 @@ const cli_command cmd_eval = {
         "standard input). The text is cut into windows that each start from an empty context; the "
         "logits after a window's last token score the first token of the next. With --stride "
         "below the window, windows overlap and each scores its last tokens only. Every token but "
-        "the very first is scored once.\n\n"
+        "the very first is scored once. With --lines each line is a text of its own.\n\n"
+        "--batch runs several windows, or lines, in one pass: the same numbers, bit for bit, and "
+        "for short lines sooner. Each keeps the logits of its whole window in memory.\n\n"
         "With --compare the text is run once for each way to store the weights and to compute. The "
         "KL divergence is what a prediction loses against the model as it runs without --compare, "
         "on average and for the worst token; 'same' is how often the likeliest token is the "

@@ -40,8 +40,6 @@ typedef struct comparison {
   float *divergences; /* (n) */
   uint8_t *is_same;   /* (n) */
   outcome *out;
-  /* of the window at hand */
-  size_t first;
 } comparison;
 
 /* ---- one position -----------------------------------------------------------------------------
@@ -72,29 +70,31 @@ static void compare_row(void *user, size_t i) {
     double log_p = (double)p[t] - all_p;
     sum += exp(log_p) * (log_p - ((double)q[t] - all_q));
   }
-  k->divergences[k->first + i] = (float)(sum > 0 ? sum : 0); /* rounding may leave -1e-17 */
-  k->is_same[k->first + i] = best_p == best_q;
+  k->divergences[k->other.at.first + i] =
+      (float)(sum > 0 ? sum : 0); /* rounding may leave -1e-17 */
+  k->is_same[k->other.at.first + i] = best_p == best_q;
 }
 
 /* The window that `other` has run, run by the plain one too. */
-static limn_status compare_window(void *user, size_t first, size_t n, limn_error *err) {
+static limn_status compare_window(void *user, limn_error *err) {
   comparison *k = user;
-  size_t begin = k->other.begin, size = first + n - 1 - begin;
-  k->first = first;
-  limn_status status = eval_window(k->plain, begin, size, first, err);
-  if (status == LIMN_OK) limn_pool_run(k->plain->m->pool, n, compare_row, k);
+  eval_window at = k->other.at;
+  limn_status status = eval_run(k->plain, at, err);
+  if (status == LIMN_OK)
+    limn_pool_run(k->plain->m->pool, at.begin + at.size + 1 - at.first, compare_row, k);
   return status;
 }
 
 /* ---- one choice -------------------------------------------------------------------------------
  */
 
+/* Of tokens that are not scored, divergences are 0 and none is the same. */
 static void summarize(const comparison *k, outcome *out) {
-  size_t n = k->other.n;
+  double count = (double)eval_count(&k->other);
   out->packed = limn_model_packed_size(k->model.model);
   out->loss = eval_loss(&k->other);
-  for (size_t i = 1; i < n; i++) {
-    out->divergence += (double)k->divergences[i] / (double)(n - 1);
+  for (size_t i = 0; i < k->other.n; i++) {
+    out->divergence += (double)k->divergences[i] / count;
     out->worst = fmax(out->worst, (double)k->divergences[i]);
     out->n_same += k->is_same[i];
   }
@@ -104,17 +104,19 @@ static limn_status run_choice(comparison *k, int i, limn_error *err) {
   k->model = *k->plain->m;
   k->other = *k->plain;
   k->other.m = &k->model;
-  k->other.s = (cli_session){0};
+  k->other.seats = NULL;
+  k->other.batch = NULL;
+  k->other.n_seats = 0;
   k->other.log_probabilities = limn_alloc_zeroed(k->other.n, sizeof *k->divergences);
   if (!k->other.log_probabilities)
     return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
   limn_status status = limn_model_open_with(k->model.folder, &choices[i].options, k->model.pool,
                                             &k->model.model, err);
   if (status == LIMN_OK) {
-    status = eval_open_session(&k->other, err);
+    status = eval_open(&k->other, k->plain->n_seats, err);
     if (status == LIMN_OK) status = eval_all(&k->other, compare_window, k, err);
     if (status == LIMN_OK) summarize(k, &k->out[i]);
-    cli_close_session(&k->other.s);
+    eval_close(&k->other);
     limn_model_close(k->model.model);
   }
   limn_free(k->other.log_probabilities);
@@ -131,7 +133,7 @@ static void print_outcomes(const evaluation *e, const outcome *out) {
   for (int i = 0; i < N_CHOICES; i++)
     printf("%-8s %-8s %10s %9.4f %10.2f %10.2g %9.2g %6.2f %%\n", choices[i].weights,
            choices[i].compute, cli_size_text(text, out[i].packed), out[i].loss, exp(out[i].loss),
-           out[i].divergence, out[i].worst, 100 * out[i].n_same / (double)(e->n - 1));
+           out[i].divergence, out[i].worst, 100 * out[i].n_same / (double)eval_count(e));
 }
 
 static int write_outcomes(const evaluation *e, const outcome *out, limn_error *err) {
@@ -139,7 +141,7 @@ static int write_outcomes(const evaluation *e, const outcome *out, limn_error *e
   cli_json_begin(&j, err);
   limn_json_begin_object(&j);
   cli_json_text(&j, "model", e->m->folder);
-  cli_json_int(&j, "n_scored", (int64_t)e->n - 1);
+  cli_json_int(&j, "n_scored", (int64_t)eval_count(e));
   limn_json_key(&j, "choices");
   limn_json_begin_array(&j);
   for (int i = 0; i < N_CHOICES; i++) {
@@ -151,7 +153,7 @@ static int write_outcomes(const evaluation *e, const outcome *out, limn_error *e
     cli_json_double(&j, "perplexity", exp(out[i].loss));
     cli_json_double(&j, "mean_kl", out[i].divergence);
     cli_json_double(&j, "worst_kl", out[i].worst);
-    cli_json_double(&j, "same_likeliest", out[i].n_same / (double)(e->n - 1));
+    cli_json_double(&j, "same_likeliest", out[i].n_same / (double)eval_count(e));
     limn_json_end_object(&j);
   }
   limn_json_end_array(&j);
