@@ -7,10 +7,20 @@
  */
 #include "lesson.h"
 
-static void tell_machine(board *b) {
-  SAY(b, "limn %s on a processor with %s. Threads to compute with: %d.", limn_version(),
-      *limn_cpu_features() ? limn_cpu_features() : "no vector extensions that limn knows",
+/*
+ * One build runs anywhere: the products of matrices are there several times, each written for other
+ * vector instructions, and the best set that the processor has is chosen when a model is opened
+ * (or the one that the environment variable `LIMN_KERNELS` names).
+ */
+static limn_status tell_machine(board *b) {
+  const char *kernels;
+  limn_status status = limn_kernels_in_use(&kernels, &b->err);
+  if (status != LIMN_OK) return status;
+  SAY(b, "limn %s on a processor with %s. Kernels: %s. Threads to compute with: %d.",
+      limn_version(),
+      *limn_cpu_features() ? limn_cpu_features() : "no vector extensions that limn knows", kernels,
       limn_default_threads());
+  return LIMN_OK;
 }
 
 /*
@@ -55,7 +65,8 @@ static void draw_whole_numbers(board *b, limn_random *r) {
 
 static limn_status environment(board *b) {
   limn_random r;
-  tell_machine(b);
+  limn_status status = tell_machine(b);
+  if (status != LIMN_OK) return status;
   limn_random_seed(&r, b->seed);
   draw_numbers(b, &r);
   draw_whole_numbers(b, &r);

@@ -1,5 +1,6 @@
 /*
- * limn/kernels.h - what the processor can do at best, to hold what a model does against.
+ * limn/kernels.h - what computes here, and what the processor can do at best, to hold what a model
+ * does against.
  */
 #ifndef LIMN_KERNELS_H
 #define LIMN_KERNELS_H
@@ -9,6 +10,13 @@
 #ifdef __cplusplus
 extern "C" {
 #endif
+
+/*
+ * The instructions that models compute with, "avx512": the best that the processor has, or those
+ * that LIMN_KERNELS names. *name is in static storage, NULL on failure. ARGUMENT or UNSUPPORTED for
+ * a LIMN_KERNELS that cannot be had.
+ */
+LIMN_API limn_status limn_kernels_in_use(const char **name, limn_error *err);
 
 /* The best of several short measurements. */
 typedef struct limn_ceilings {

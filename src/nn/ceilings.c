@@ -80,6 +80,14 @@ static seconds shortest(limn_pool *pool, size_t n, void (*task)(void *user, size
   return best;
 }
 
+limn_status limn_kernels_in_use(const char **name, limn_error *err) {
+  const limn_kernels *kernels;
+  *name = NULL;
+  limn_status status = limn_nn_choose_kernels(&kernels, err);
+  if (status == LIMN_OK) *name = kernels->name;
+  return status;
+}
+
 limn_status limn_measure_ceilings(limn_pool *pool, size_t size, limn_ceilings *out,
                                   limn_error *err) {
   measuring m = {.rounds = 1000, .n = size / sizeof(float)};

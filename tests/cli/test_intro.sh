@@ -16,6 +16,14 @@ says "limn $("$LIMN" --version | sed 's/[^0-9.]//g') on a processor with"
 # Where the line breaks depends on the processor.
 check "says how many threads" sh -c \
   'tr -s "\n " " " <"$1" | grep -q "Threads to compute with: [1-9]"' sh "$work/out"
+for kernels in scalar "$("$LIMN" bench -m "$tiny" -p 1 -n 1 -r 1 --no-check | awk '$1 == "kernels" { print $2 }')"; do
+  LIMN_KERNELS=$kernels run 0 intro --section 0
+  check "says what computes: $kernels" sh -c \
+    'tr -s "\n " " " <"$1" | grep -qF " Kernels: $2. "' sh "$work/out" "$kernels"
+done
+LIMN_KERNELS=mmx run 2 intro --section 0
+complains 'LIMN_KERNELS is "mmx", expected scalar'
+cp "$work/all" "$work/out"
 says "Transform (41762), ers (364)"
 says "1.probs  [3]"
 says "0.6285    0.2312    0.1402"
