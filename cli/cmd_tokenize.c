@@ -14,8 +14,8 @@
 static const cli_option options[] = {
     CLI_OPTIONS_TEXT,
     {"encoding", 'e', CLI_TEXT, "NAME|FILE", "gpt2", 0, 0,
-     "The tokenizer: gpt2, or a file or folder of one (tokenizer.json, SentencePiece .model, GGUF, "
-     "cl100k_base.tiktoken or cl100k_base=FILE with ranks)"},
+     "The tokenizer: gpt2, or a file or folder of one (tokenizer.json, tekken.json, SentencePiece "
+     ".model, GGUF, cl100k_base.tiktoken or cl100k_base=FILE with ranks)"},
     {"model", 'm', CLI_TEXT, "MODEL", NULL, 0, 0,
      "The model whose tokenizer it is, in place of --encoding"},
     {"ids", 0, CLI_FLAG, NULL, NULL, 0, 0, "Print the ids alone, as --ids of other commands"},

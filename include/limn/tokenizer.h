@@ -27,11 +27,11 @@ LIMN_API limn_status limn_tokenizer_gpt2(limn_tokenizer **out, limn_error *err);
 
 /*
  * Opens a tokenizer of the byte-pair encoding kind. `path` is a folder with tokenizer.json, with
- * vocab.json and merges.txt, or with tokenizer.model; or one file, told by its content: a
- * tokenizer.json, a file of ranks (.tiktoken) that has the name of its encoding, a SentencePiece
- * .model, or a GGUF file, of which only the vocabulary is read. docs/formats.md says what of each
- * is followed. NOT_FOUND when a folder has none of them, IO, FORMAT, RANGE, MEMORY, and UNSUPPORTED
- * naming any part that limn does not follow.
+ * vocab.json and merges.txt, with tekken.json, or with tokenizer.model; or one file, told by its
+ * content: a tokenizer.json, a tekken.json, a file of ranks (.tiktoken) that has the name of its
+ * encoding, a SentencePiece .model, or a GGUF file, of which only the vocabulary is read.
+ * docs/formats.md says what of each is followed. NOT_FOUND when a folder has none of them, IO,
+ * FORMAT, RANGE, MEMORY, and UNSUPPORTED naming any part that limn does not follow.
  */
 LIMN_API limn_status limn_tokenizer_open(const char *path, limn_tokenizer **out, limn_error *err);
 /*

@@ -67,10 +67,10 @@ static void route_allocations(void) {
 }
 
 /* False when memory ran out; then nothing is held. p->root is NULL for what is not JSON. */
-static bool load(parsing *p, const void *bytes, size_t n) {
+static bool load(parsing *p, const void *bytes, size_t n, size_t flags) {
   current = p;
   bool is_enough = setjmp(p->out_of_memory) == 0;
-  if (is_enough) p->root = json_loadb(bytes, n, JSON_REJECT_DUPLICATES, &p->found);
+  if (is_enough) p->root = json_loadb(bytes, n, JSON_REJECT_DUPLICATES | flags, &p->found);
   current = NULL;
   for (size_t i = 0; !is_enough && i < p->n_blocks; i++)
     limn_free(p->blocks[i]);
@@ -86,16 +86,26 @@ static limn_status malformed(limn_error *err, const char *where, uint64_t start,
                         found->column, found->text);
 }
 
-limn_status limn_json_parse(const char *where, const void *bytes, size_t n, uint64_t start,
-                            json_t **root, limn_error *err) {
+static limn_status parse(const char *where, const void *bytes, size_t n, uint64_t start,
+                         size_t flags, json_t **root, limn_error *err) {
   static pthread_once_t routed = PTHREAD_ONCE_INIT;
   *root = NULL;
   pthread_once(&routed, route_allocations);
   parsing p = {.root = NULL};
-  if (!load(&p, bytes, n)) return limn_out_of_memory(err, where);
+  if (!load(&p, bytes, n, flags)) return limn_out_of_memory(err, where);
   if (!p.root) return malformed(err, where, start, &p.found);
   *root = p.root;
   return LIMN_OK;
+}
+
+limn_status limn_json_parse(const char *where, const void *bytes, size_t n, uint64_t start,
+                            json_t **root, limn_error *err) {
+  return parse(where, bytes, n, start, 0, root, err);
+}
+
+limn_status limn_json_parse_with_nul(const char *where, const void *bytes, size_t n, json_t **root,
+                                     limn_error *err) {
+  return parse(where, bytes, n, 0, JSON_ALLOW_NUL, root, err);
 }
 
 static limn_status parse_object(const char *path, const limn_file *file, size_t limit,

@@ -20,8 +20,15 @@ limn_status limn_json_parse(const char *where, const void *bytes, size_t n, uint
                             json_t **root, limn_error *err);
 
 /*
- * The same of a whole file of at most `limit` bytes that holds an object. NOT_FOUND, IO, RANGE
- * (larger than `limit`), FORMAT, MEMORY.
+ * The same where a string that is a value may have a NUL: strlen does not tell its length, and
+ * limn_json_need_string not that there is more; json_string_length does.
+ */
+limn_status limn_json_parse_with_nul(const char *where, const void *bytes, size_t n, json_t **root,
+                                     limn_error *err);
+
+/*
+ * limn_json_parse of a whole file of at most `limit` bytes that holds an object. NOT_FOUND, IO,
+ * RANGE (larger than `limit`), FORMAT, MEMORY.
  */
 limn_status limn_json_file_read(const char *path, size_t limit, json_t **root, limn_error *err);
 

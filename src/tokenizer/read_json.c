@@ -646,23 +646,46 @@ static limn_status read_root(reading *r) {
   return status == LIMN_OK ? build(r, vocab, added) : status;
 }
 
+static limn_status check_size(const char *path, const limn_file *file, limn_error *err) {
+  if (file->size <= FILE_LIMIT) return LIMN_OK;
+  return limn_error_set(err, LIMN_ERROR_RANGE, FILE_LIMIT,
+                        "\"%s\" has %zu bytes, more than the %zu allowed", path, file->size,
+                        FILE_LIMIT);
+}
+
 static limn_status check_root(const char *path, const limn_file *file, json_t **root,
                               limn_error *err) {
-  if (file->size > FILE_LIMIT)
-    return limn_error_set(err, LIMN_ERROR_RANGE, FILE_LIMIT,
-                          "\"%s\" has %zu bytes, more than the %zu allowed", path, file->size,
-                          FILE_LIMIT);
   limn_status status = limn_json_parse(path, file->data, file->size, 0, root, err);
   if (status != LIMN_OK || json_is_object(*root)) return status;
   return limn_error_set(err, LIMN_ERROR_FORMAT, 0, "\"%s\" holds %s, expected an object", path,
                         limn_json_kind(*root));
 }
 
+/* A tekken.json, which has strings with a NUL; *is_one is false for what is none. */
+static limn_status try_tekken(const char *path, const limn_file *file, limn_tokenizer *t,
+                              bool *is_one, limn_error *err) {
+  static const char key[] = "\"token_bytes\"";
+  json_t *root = NULL;
+  *is_one = false;
+  if (!memmem(file->data, file->size, key, sizeof key - 1)) return LIMN_OK;
+  limn_status status = limn_json_parse_with_nul(path, file->data, file->size, &root, err);
+  *is_one = status == LIMN_OK && limn_looks_like_tekken(root);
+  if (*is_one) status = limn_tokenizer_read_tekken(path, root, t, err);
+  json_decref(root);
+  return status;
+}
+
 limn_status limn_tokenizer_read_json(const char *path, const limn_file *file, limn_tokenizer *t,
                                      limn_error *err) {
   json_t *root = NULL;
-  limn_status status = check_root(path, file, &root, err);
-  if (status == LIMN_OK) {
+  bool is_tekken;
+  limn_status status = check_size(path, file, err);
+  if (status == LIMN_OK) status = try_tekken(path, file, t, &is_tekken, err);
+  if (status != LIMN_OK || is_tekken) return status;
+  status = check_root(path, file, &root, err);
+  if (status == LIMN_OK && limn_looks_like_tekken(root)) { /* one without tokens */
+    status = limn_tokenizer_read_tekken(path, root, t, err);
+  } else if (status == LIMN_OK) {
     t->pipeline = limn_pipeline_new();
     reading r = {.path = path, .root = root, .t = t, .p = t->pipeline, .err = err};
     status = t->pipeline ? read_root(&r) : limn_out_of_memory(err, "a tokenizer");

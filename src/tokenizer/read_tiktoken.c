@@ -7,6 +7,7 @@
  * where merging the bytes of every token gives that token, the last rule says nothing new.
  */
 #include "base/file.h"
+#include "tokenizer/base64.h"
 #include "tokenizer/build.h"
 #include "tokenizer/readers.h"
 
@@ -35,32 +36,6 @@ static limn_status malformed(const ranks *r, size_t line, size_t offset, const c
                         what);
 }
 
-static int base64_value(char c) {
-  if (c >= 'A' && c <= 'Z') return c - 'A';
-  if (c >= 'a' && c <= 'z') return c - 'a' + 26;
-  if (c >= '0' && c <= '9') return c - '0' + 52;
-  return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
-/* Appends the bytes; false for what is not base64. There is room. */
-static bool decode_base64(const char *text, size_t n, limn_bytes *out) {
-  size_t padding = n > 1 && text[n - 1] == '=' ? 1 + (text[n - 2] == '=') : 0;
-  if (n == 0 || n % 4 != 0) return false;
-  for (size_t i = 0; i < n; i += 4) {
-    uint32_t group = 0;
-    size_t used = i + 4 == n ? 4 - padding : 4;
-    for (size_t k = 0; k < 4; k++) {
-      int value = k < used ? base64_value(text[i + k]) : 0;
-      if (value < 0) return false;
-      group = group << 6 | (uint32_t)value;
-    }
-    unsigned char three[3] = {(unsigned char)(group >> 16), (unsigned char)(group >> 8),
-                              (unsigned char)group};
-    limn_bytes_append(out, three, used - 1);
-  }
-  return true;
-}
-
 static bool read_rank(const char *text, size_t n, int64_t *out) {
   return n > 0 && n < 10 && text[0] != '-' && limn_parse_int(text, n, out);
 }
@@ -69,7 +44,7 @@ static limn_status read_line(ranks *r, const char *line, size_t n, size_t number
   const char *space = memchr(line, ' ', n);
   size_t n_text = space ? (size_t)(space - line) : n, at = r->bytes.size;
   int64_t rank = 0;
-  if (!space || !decode_base64(line, n_text, &r->bytes))
+  if (!space || !limn_base64_decode(line, n_text, &r->bytes))
     return malformed(r, number, offset, "does not begin with bytes in base64 and a space");
   if (!read_rank(space + 1, n - n_text - 1, &rank))
     return malformed(r, number, offset + n_text + 1, "does not end with a rank");
@@ -249,7 +224,7 @@ static limn_status read_file(ranks *r, const limn_file *file, limn_tokenizer *t)
 
 bool limn_looks_like_ranks(const unsigned char *data, size_t n) {
   size_t at = 0, line = n < 4096 ? n : 4096;
-  while (at < line && (base64_value((char)data[at]) >= 0 || data[at] == '='))
+  while (at < line && (limn_base64_value((char)data[at]) >= 0 || data[at] == '='))
     at++;
   return at > 0 && at + 1 < n && data[at] == ' ' && data[at + 1] >= '0' && data[at + 1] <= '9';
 }

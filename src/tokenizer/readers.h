@@ -5,12 +5,17 @@
 #define LIMN_SRC_TOKENIZER_READERS_H
 
 #include "base/file.h"
+#include "formats/json_file.h"
 #include "tokenizer/encodings.h"
 #include "tokenizer/tokenizer.h"
 
 /* tokenizer.json */
 limn_status limn_tokenizer_read_json(const char *path, const limn_file *file, limn_tokenizer *t,
                                      limn_error *err);
+/* Mistral's tekken.json, which a reader of JSON comes upon, and whether it is one. */
+limn_status limn_tokenizer_read_tekken(const char *path, const json_t *root, limn_tokenizer *t,
+                                       limn_error *err);
+bool limn_looks_like_tekken(const json_t *root);
 /* vocab.json with merges.txt */
 limn_status limn_tokenizer_read_pair(const char *vocab_path, const char *merges_path,
                                      limn_tokenizer *t, limn_error *err);

@@ -64,9 +64,10 @@ static limn_status read_folder(const char *folder, limn_tokenizer *t, limn_error
   char *json = limn_path_join(folder, "tokenizer.json");
   char *vocab = limn_path_join(folder, "vocab.json");
   char *merges = limn_path_join(folder, "merges.txt");
+  char *tekken = limn_path_join(folder, "tekken.json");
   char *model = limn_path_join(folder, "tokenizer.model");
   limn_status status = LIMN_OK;
-  if (!json || !vocab || !merges || !model)
+  if (!json || !vocab || !merges || !tekken || !model)
     status = limn_out_of_memory(err, "a path");
   else if (limn_path_exists(json))
     status = read_file(json, NULL, t, err);
@@ -74,16 +75,19 @@ static limn_status read_folder(const char *folder, limn_tokenizer *t, limn_error
     status = half_a_pair(folder, limn_path_exists(vocab), err);
   else if (limn_path_exists(vocab))
     status = limn_tokenizer_read_pair(vocab, merges, t, err);
+  else if (limn_path_exists(tekken))
+    status = read_file(tekken, NULL, t, err);
   else if (limn_path_exists(model))
     status = read_file(model, NULL, t, err);
   else
     status = limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
                             "no tokenizer in \"%s\": neither tokenizer.json nor vocab.json and "
-                            "merges.txt nor tokenizer.model",
+                            "merges.txt nor tekken.json nor tokenizer.model",
                             folder);
   limn_free(json);
   limn_free(vocab);
   limn_free(merges);
+  limn_free(tekken);
   limn_free(model);
   return status;
 }
