@@ -159,11 +159,35 @@ static INLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
   return LIMN_OK;
 }
 
+/*
+ * The end of the word at `at` where it fills a block and more, and nothing but what its characters
+ * are has a say in that; else 0.
+ */
+static size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n, size_t at) {
+  if (n - at < BLOCK + MARGIN) return 0;
+  limn_block b = {0};
+  look_at(text + at, BLOCK, &b);
+  const unsigned whole = b.n; /* to the end of a character */
+  bool is_east = false, is_word = limn_block_starts(pattern, &b, text + at) == 1 &&
+                                  limn_block_is_word(pattern, &b, text + at, whole, &is_east);
+  for (b.n = whole; is_word;) {
+    at += b.n;
+    if (n - at < BLOCK + MARGIN) return 0;
+    b = (limn_block){0};
+    look_at(text + at, BLOCK, &b);
+    uint64_t rest = ~limn_block_word(pattern, &b, text + at, is_east) & limn_below(b.n);
+    unsigned end = (unsigned)__builtin_ctzll(rest | (uint64_t)1 << 63);
+    if (rest) return limn_block_word_ends(pattern, &b, end) ? at + end : 0;
+  }
+  return 0;
+}
+
 /* One piece by the plain splitter; *n_done is 0 where more text could change it. */
 static inline limn_status run_plainly(limn_encoder *e, const unsigned char *text, size_t n,
                                       size_t at, bool is_open, size_t *n_done, limn_error *err) {
   bool is_settled = true;
-  size_t end = limn_split_piece(e->t, text, n, at, &is_settled);
+  size_t end = word_end(e->t->pattern, text, n, at);
+  if (end == 0) end = limn_split_piece(e->t, text, n, at, &is_settled);
   *n_done = 0;
   if (is_open && !is_settled) return LIMN_OK;
   *n_done = end - at;

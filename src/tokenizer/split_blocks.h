@@ -315,6 +315,56 @@ static inline uint64_t limn_block_deepseek(limn_block *b, const unsigned char *t
   return limn_block_settled(starts | last, b->n);
 }
 
+/* ---- words longer than a block
+ * ------------------------------------------------------------------- */
+
+/*
+ * What goes on with a word whatever stands around it: in words that end before a capital, letters
+ * without case; in DeepSeek's, what is of the same kind.
+ */
+static inline uint64_t limn_block_word(limn_pattern pattern, const limn_block *b,
+                                       const unsigned char *text, bool is_east) {
+  uint64_t letters = b->upper | b->lower | b->letter, east;
+  switch (pattern) {
+  case LIMN_PATTERN_O200K:
+  case LIMN_PATTERN_TEKKEN:
+    return b->letter | b->mark;
+  case LIMN_PATTERN_QWEN35:
+    return letters | b->mark;
+  case LIMN_PATTERN_DEEPSEEK:
+    east = limn_block_east(b, text);
+    return (letters | b->mark) & (is_east ? east : ~east);
+  case LIMN_PATTERN_FALCON:
+    return 0;
+  default:
+    return letters;
+  }
+}
+
+/*
+ * Whether the one piece of a block is a word that goes on to byte n and may go on behind it.
+ * Precondition: the block's beginnings have been found, and the first is the only one.
+ */
+static inline bool limn_block_is_word(limn_pattern pattern, limn_block *b,
+                                      const unsigned char *text, unsigned n, bool *is_east) {
+  uint64_t ends = limn_below(n) & ~limn_below(b->n - 2);
+  if (pattern == LIMN_PATTERN_DEEPSEEK) {
+    /* With a symbol of ASCII before it a word has letters of ASCII only. */
+    if (b->visible & ~b->high & 1) return false;
+    *is_east = limn_block_east(b, text) >> (n - 1) & 1;
+  }
+  /* Marks that belong to words are letters by now, the others are symbols. */
+  if (pattern == LIMN_PATTERN_O200K || pattern == LIMN_PATTERN_TEKKEN) b->mark = 0;
+  return (ends & ~limn_block_word(pattern, b, text, *is_east)) == 0;
+}
+
+/* Whether a word ends before byte `at` of a block, which does not go on with it by itself. */
+static inline bool limn_block_word_ends(limn_pattern pattern, const limn_block *b, unsigned at) {
+  bool cased = pattern == LIMN_PATTERN_O200K || pattern == LIMN_PATTERN_TEKKEN;
+  uint64_t other = cased ? b->upper | b->lower | b->apostrophe : 0;
+  return !(other >> at & 1);
+}
+
 /* ---- by name
  * --------------------------------------------------------------------------------------- */
 
