@@ -246,8 +246,7 @@ static const float *last_logits(const generation *g) {
 }
 
 static bool is_end(const generation *g, int32_t id) {
-  int32_t end = limn_model_config(g->m->model)->eos_token_id;
-  return id == end && end >= 0 && !cli_flag(g->c, "ignore-end");
+  return limn_config_is_end(limn_model_config(g->m->model), id) && !cli_flag(g->c, "ignore-end");
 }
 
 /* The token that follows g->ids, of which the last (or the prompt) is not yet evaluated. */

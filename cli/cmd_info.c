@@ -86,7 +86,8 @@ static void print_info(const cli_model *m) {
   put("tokenizer", m->tokenizer ? "byte-level" : "none",
       m->tokenizer ? "byte pair encoding" : "--ids only");
   if (config->bos_token_id >= 0) put_int("begin of text", config->bos_token_id, "token id");
-  if (config->eos_token_id >= 0) put_int("end of text", config->eos_token_id, "token id");
+  for (int i = 0; i < config->n_ends; i++)
+    put_int(i ? "" : "end of text", config->ends[i], "token id");
   heading("Hooks");
   put_int("standard", (int64_t)hooks_of(m->model, false), "limn hooks lists them");
   put_int("on request", (int64_t)hooks_of(m->model, true), "where they are spelled out");
@@ -119,6 +120,11 @@ static void write_config(limn_json *j, const limn_config *config) {
   limn_json_bool(j, config->is_tied);
   member_token(j, "bos_token_id", config->bos_token_id);
   member_token(j, "eos_token_id", config->eos_token_id);
+  limn_json_key(j, "ends");
+  limn_json_begin_inline_array(j);
+  for (int i = 0; i < config->n_ends; i++)
+    limn_json_int(j, config->ends[i]);
+  limn_json_end_array(j);
   limn_json_end_object(j);
 }
 

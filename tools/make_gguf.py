@@ -122,6 +122,7 @@ def add_tokenizer(writer, path, config):
         lines = (path / "merges.txt").read_text(encoding="utf-8").splitlines()
         merges = [line for line in lines if line and not line.startswith("#version")]
     end = config.get("eos_token_id", size - 1)
+    end = (end or [size - 1])[0] if isinstance(end, list) else end
     kinds = [TokenType.CONTROL if i == end else TokenType.NORMAL for i in range(size)]
     writer.add_tokenizer_model("gpt2")
     writer.add_tokenizer_pre("gpt-2")

@@ -21,6 +21,9 @@ extern "C" {
 /* The name in a Hugging Face config: "gelu_new" ... Static storage. */
 LIMN_API const char *limn_activation_name(limn_activation activation);
 
+/* The most tokens that may end a text. */
+#define LIMN_MOST_ENDS 16
+
 typedef struct limn_config {
   const char *family; /* "gpt2" */
   int n_layer;
@@ -34,9 +37,14 @@ typedef struct limn_config {
   float layer_norm_eps;
   bool is_tied;         /* the unembedding is the embedding's weight */
   int32_t bos_token_id; /* -1 for none */
-  int32_t eos_token_id; /* -1 for none */
-  limn_dtype dtype;     /* as the embedding is stored */
+  int32_t eos_token_id; /* the first that ends a text, -1 for none */
+  int n_ends;           /* how many end one */
+  int32_t ends[LIMN_MOST_ENDS];
+  limn_dtype dtype; /* as the embedding is stored */
 } limn_config;
+
+/* Whether this token ends a text. */
+LIMN_API bool limn_config_is_end(const limn_config *config, int32_t id);
 
 typedef struct limn_model limn_model;
 

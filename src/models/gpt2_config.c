@@ -95,6 +95,50 @@ static limn_status read_token(const json_t *root, const char *path, const char *
   return status;
 }
 
+static limn_status read_end(const json_t *value, const char *path, limn_config *c,
+                            limn_error *err) {
+  static const char key[] = "eos_token_id";
+  if (!json_is_integer(value))
+    return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
+                          "\"%s\": key \"%s\" has %s in its list, expected whole numbers", path,
+                          key, limn_json_kind(value));
+  json_int_t id = json_integer_value(value);
+  if (id < 0 || id > MOST_TOKENS)
+    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                          "\"%s\": key \"%s\" has %lld in its list, expected 0 to %lld", path, key,
+                          (long long)id, (long long)MOST_TOKENS);
+  c->ends[c->n_ends++] = (int32_t)id;
+  return LIMN_OK;
+}
+
+/* One token, or a list of tokens of which each ends a text. */
+static limn_status read_ends(const json_t *root, const char *path, limn_config *c,
+                             limn_error *err) {
+  static const char key[] = "eos_token_id";
+  const json_t *list = json_object_get(root, key);
+  limn_status status = LIMN_OK;
+  if (!json_is_array(list)) {
+    status = read_token(root, path, key, &c->ends[0], err);
+    c->n_ends = c->ends[0] >= 0;
+  } else if (json_array_size(list) > LIMN_MOST_ENDS) {
+    status = limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                            "\"%s\": key \"%s\" is a list of %zu, expected at most %d", path, key,
+                            json_array_size(list), LIMN_MOST_ENDS);
+  } else {
+    for (size_t i = 0; i < json_array_size(list) && status == LIMN_OK; i++)
+      status = read_end(json_array_get(list, i), path, c, err);
+  }
+  c->eos_token_id = c->n_ends ? c->ends[0] : -1;
+  return status;
+}
+
+bool limn_config_is_end(const limn_config *config, int32_t id) {
+  for (int i = 0; i < config->n_ends; i++) {
+    if (config->ends[i] == id) return true;
+  }
+  return false;
+}
+
 static limn_status read_family(const json_t *root, const char *path, limn_config *c,
                                limn_error *err) {
   const char *family;
@@ -150,7 +194,7 @@ limn_status limn_gpt2_read_config(const char *path, limn_config *out, limn_error
   if (status == LIMN_OK) status = read_activation(root, path, out, err);
   if (status == LIMN_OK) status = read_eps(root, path, out, err);
   if (status == LIMN_OK) status = read_token(root, path, "bos_token_id", &out->bos_token_id, err);
-  if (status == LIMN_OK) status = read_token(root, path, "eos_token_id", &out->eos_token_id, err);
+  if (status == LIMN_OK) status = read_ends(root, path, out, err);
   json_decref(root);
   return status;
 }

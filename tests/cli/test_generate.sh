@@ -53,6 +53,19 @@ check "a heading and a line for each token" [ "$(wc -l <"$work/out")" = 6 ]
 run 0 generate "$prompt" -n 2 -l --alternatives 2
 check "and for each alternative" [ "$(wc -l <"$work/out")" = 7 ]
 
+# Any token of a list ends a text.
+mkdir "$work/ends"
+ln -s "$tiny/model.safetensors" "$work/ends/model.safetensors"
+run 0 generate -m "$tiny" --ids 1,2,3 -n 20 --temperature 1.5 --seed 5 --ignore-end --json
+last_id=$(sed -n 's/.*"id": \([0-9]*\).*/\1/p' "$work/out" | tail -1)
+first_at=$(sed -n 's/.*"id": \([0-9]*\).*/\1/p' "$work/out" | grep -nx "$last_id" | head -1 | cut -d: -f1)
+sed 's/"eos_token_id": 511/"eos_token_id": [509, '"$last_id"', 510]/' "$tiny/config.json" >"$work/ends/config.json"
+run 0 generate -m "$work/ends" --ids 1,2,3 -n 20 --temperature 1.5 --seed 5 --json
+says '"ended_by": "end of text"'
+check "one of three tokens ends it" [ "$(grep -c '"log_probability"' "$work/out")" = "$first_at" ]
+run 0 info -m "$work/ends" --json
+says "\"ends\": [509, $last_id, 510]"
+
 # ---- the trace of all steps is the trace of the whole text
 run 0 generate -m "$tiny" --ids 1,2,3 -n 6 --ignore-end --trace "$work/steps.safetensors" --json
 all=$(sed -n 's/.*"id": \([0-9]*\).*/\1/p' "$work/out" | head -5 | paste -sd, -)

@@ -218,6 +218,36 @@ static void activations(void **state) {
   }
 }
 
+/* The tokens that end a text: none, one, or a list. */
+static void ends_of_text(void **state) {
+  const char *folder = *state;
+  static const struct {
+    const char *value;
+    int n;
+    int32_t first, last;
+  } cases[] = {{"null", 0, -1, 0}, {"-1", 0, -1, 0},   {"3", 1, 3, 3},     {"[]", 0, -1, 0},
+               {"[4]", 1, 4, 4},   {"[2,0]", 2, 2, 0}, {"[1,3,2]", 3, 1, 2}};
+  write_model(folder, "", -1, NULL, 0, 0, 0);
+  for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    char config[300];
+    limn_error err;
+    limn_model *model;
+    snprintf(config, sizeof config, "{" CONFIG ",\"eos_token_id\":%s}", cases[i].value);
+    write_config(folder, config);
+    CHECK_OK(limn_model_open(folder, NULL, &model, &err), err);
+    const limn_config *c = limn_model_config(model);
+    assert_int_equal(c->n_ends, cases[i].n);
+    assert_int_equal(c->eos_token_id, cases[i].first);
+    if (c->n_ends) assert_int_equal(c->ends[c->n_ends - 1], cases[i].last);
+    int n_found = 0;
+    for (int32_t id = -1; id < 5; id++)
+      n_found += limn_config_is_end(c, id);
+    assert_int_equal(n_found, cases[i].n);
+    assert_true(!c->n_ends || limn_config_is_end(c, cases[i].last));
+    limn_model_close(model);
+  }
+}
+
 static void bad_configs(void **state) {
   const char *folder = *state;
   static const struct {
@@ -244,6 +274,14 @@ static void bad_configs(void **state) {
       {"{" CONFIG ",\"pruned_heads\":{\"0\":[1]}}", LIMN_ERROR_UNSUPPORTED, "\"pruned_heads\""},
       {"{" CONFIG ",\"quantization_config\":{}}", LIMN_ERROR_UNSUPPORTED,
        "\"quantization_config\""},
+      {"{" CONFIG ",\"eos_token_id\":\"x\"}", LIMN_ERROR_FORMAT, "\"eos_token_id\""},
+      {"{" CONFIG ",\"eos_token_id\":[1,\"x\"]}", LIMN_ERROR_FORMAT,
+       "key \"eos_token_id\" has a string in its list, expected whole numbers"},
+      {"{" CONFIG ",\"eos_token_id\":[1,-1]}", LIMN_ERROR_RANGE,
+       "key \"eos_token_id\" has -1 in its list, expected 0 to"},
+      {"{" CONFIG ",\"eos_token_id\":[1,99999999999]}", LIMN_ERROR_RANGE, "99999999999"},
+      {"{" CONFIG ",\"eos_token_id\":[1,2,3,4,5,6,7,8,9,10,11,12,13,14,15,16,17]}",
+       LIMN_ERROR_RANGE, "key \"eos_token_id\" is a list of 17, expected at most 16"},
       {"{" CONFIG ",\"activation_function\":\"mish\"}", LIMN_ERROR_UNSUPPORTED,
        "\"activation_function\" is \"mish\""},
       {"{" CONFIG ",\"layer_norm_epsilon\":-1}", LIMN_ERROR_RANGE, "\"layer_norm_epsilon\" is -1"},
@@ -339,6 +377,7 @@ int main(void) {
       cmocka_unit_test_setup_teardown(good_models, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(a_head_beside_a_tie, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(activations, new_folder, old_folder),
+      cmocka_unit_test_setup_teardown(ends_of_text, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(bad_configs, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(bad_tensors, new_folder, old_folder),
       cmocka_unit_test_setup_teardown(a_layer_too_many, new_folder, old_folder),
