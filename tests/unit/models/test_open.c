@@ -225,7 +225,7 @@ static void ends_of_text(void **state) {
     const char *value;
     int n;
     int32_t first, last;
-  } cases[] = {{"null", 0, -1, 0}, {"-1", 0, -1, 0},   {"3", 1, 3, 3},     {"[]", 0, -1, 0},
+  } cases[] = {{"null", 0, -1, 0}, {"-1", 0, -1, 0},   {"3", 1, 3, 3},      {"[]", 0, -1, 0},
                {"[4]", 1, 4, 4},   {"[2,0]", 2, 2, 0}, {"[1,3,2]", 3, 1, 2}};
   write_model(folder, "", -1, NULL, 0, 0, 0);
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
