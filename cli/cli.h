@@ -80,10 +80,15 @@ struct cli_command {
 
 /* Options that several commands share, so that they read the same everywhere. */
 #define CLI_OPTIONS_MODEL                                                                          \
-  {"model",  'm',                                                                                  \
-   CLI_TEXT, "MODEL",                                                                              \
-   "tales",  0,                                                                                    \
-   0,        "A folder, or the name of one in $LIMN_MODELS or among the installed models"},        \
+  {"model",                                                                                        \
+   'm',                                                                                            \
+   CLI_TEXT,                                                                                       \
+   "MODEL",                                                                                        \
+   "tales",                                                                                        \
+   0,                                                                                              \
+   0,                                                                                              \
+   "A folder, or the name of one in $LIMN_MODELS or among the installed models; or the file "      \
+   "of a packed model"},                                                                           \
       {"threads", 't',                                                                             \
        CLI_INT,   "N",                                                                             \
        NULL,      1,                                                                               \
@@ -157,8 +162,8 @@ limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error
 /* ---- models ---------------------------------------------------------------------------------- */
 
 /*
- * The folder of -m MODEL (NULL: the bundled model), from limn_alloc. NOT_FOUND lists the models
- * that are there.
+ * The folder (or packed file) of -m MODEL (NULL: the bundled model), from limn_alloc. NOT_FOUND
+ * lists the models that are there.
  */
 limn_status cli_find_model(const char *name, char **folder, limn_error *err);
 

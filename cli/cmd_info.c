@@ -62,15 +62,30 @@ static void print_mathematics(const limn_config *config) {
       config->is_tied ? "the embedding, transposed" : "a matrix of its own, lm_head");
 }
 
+static void print_packed(const limn_packed_info *packed) {
+  char bits[LIMN_NUMBER_SIZE], hash[16], from[128];
+  limn_format_double(bits, packed->bits);
+  put("bits", bits, "a weight takes, scales included");
+  put_int("layout", packed->layout_version, "the version of the packed file");
+  snprintf(hash, sizeof hash, "%.12s", packed->sha256);
+  snprintf(from, sizeof from, "begins the SHA-256 of \"%.60s\", packed by limn %.20s",
+           packed->source, packed->made_by);
+  put("source", hash, from);
+}
+
 static void print_storage(const cli_model *m) {
   const limn_config *config = limn_model_config(m->model);
   char text[32];
   heading("Weights");
+  const limn_packed_info *packed = limn_model_packed(m->model);
   put_int("parameters", limn_model_n_parameters(m->model), "trained numbers");
-  put("stored as", limn_dtype_name(config->dtype), "in the file");
+  put("stored as", packed ? packed->weights : limn_dtype_name(config->dtype),
+      packed ? "packed in the file" : "in the file");
+  if (packed) print_packed(packed);
   put("file", cli_size_text(text, limn_model_mapped_size(m->model)), "mapped");
   put("weights", limn_model_weights(m->model), "the matrices in memory, --weights");
-  put("memory", cli_size_text(text, limn_model_packed_size(m->model)), "copied for the kernels");
+  put("memory", cli_size_text(text, limn_model_packed_size(m->model)),
+      packed ? "of it read by the kernels where it lies" : "copied for the kernels");
   put("compute", limn_model_compute(m->model), "the products, --compute");
   put("kernels", limn_model_kernels(m->model), "the instructions, LIMN_KERNELS");
 }
@@ -128,6 +143,22 @@ static void write_config(limn_json *j, const limn_config *config) {
   limn_json_end_object(j);
 }
 
+static void write_packed(limn_json *j, const limn_packed_info *packed) {
+  limn_json_key(j, "packed");
+  if (!packed) {
+    limn_json_null(j);
+    return;
+  }
+  limn_json_begin_object(j);
+  cli_json_int(j, "layout_version", packed->layout_version);
+  cli_json_text(j, "weights", packed->weights);
+  cli_json_double(j, "bits", packed->bits);
+  cli_json_text(j, "source", packed->source);
+  cli_json_text(j, "source_sha256", packed->sha256);
+  cli_json_text(j, "made_by", packed->made_by);
+  limn_json_end_object(j);
+}
+
 static int write_info(const cli *c, const cli_model *m, limn_error *err) {
   const limn_config *config = limn_model_config(m->model);
   limn_json j;
@@ -144,6 +175,8 @@ static int write_info(const cli *c, const cli_model *m, limn_error *err) {
   cli_json_text(&j, "kernels", limn_model_kernels(m->model));
   cli_json_int(&j, "mapped_bytes", (int64_t)limn_model_mapped_size(m->model));
   cli_json_int(&j, "packed_bytes", (int64_t)limn_model_packed_size(m->model));
+  cli_json_int(&j, "copied_bytes", (int64_t)limn_model_copied_size(m->model));
+  write_packed(&j, limn_model_packed(m->model));
   cli_json_text(&j, "tokenizer", m->tokenizer ? "byte-level BPE" : NULL);
   cli_json_int(&j, "n_hooks", (int64_t)hooks_of(m->model, false));
   cli_json_int(&j, "n_hooks_on_request", (int64_t)hooks_of(m->model, true));

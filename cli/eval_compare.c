@@ -100,6 +100,12 @@ static void summarize(const comparison *k, outcome *out) {
   }
 }
 
+/* A packed file holds one storage: the others cannot be had. */
+static bool can_be_had(const evaluation *e, int i) {
+  const limn_packed_info *packed = limn_model_packed(e->m->model);
+  return !packed || strcmp(packed->weights, choices[i].weights) == 0;
+}
+
 static limn_status run_choice(comparison *k, int i, limn_error *err) {
   k->model = *k->plain->m;
   k->other = *k->plain;
@@ -130,10 +136,12 @@ static void print_outcomes(const evaluation *e, const outcome *out) {
   char text[32];
   printf("%s%-8s %-8s %10s %9s %10s %10s %9s %8s%s\n", cli_sgr(CLI_BOLD), "weights", "compute",
          "memory", "loss", "perplexity", "mean KL", "worst KL", "same", cli_sgr(CLI_PLAIN));
-  for (int i = 0; i < N_CHOICES; i++)
+  for (int i = 0; i < N_CHOICES; i++) {
+    if (!can_be_had(e, i)) continue;
     printf("%-8s %-8s %10s %9.4f %10.2f %10.2g %9.2g %6.2f %%\n", choices[i].weights,
            choices[i].compute, cli_size_text(text, out[i].packed), out[i].loss, exp(out[i].loss),
            out[i].divergence, out[i].worst, 100 * out[i].n_same / (double)eval_count(e));
+  }
 }
 
 static int write_outcomes(const evaluation *e, const outcome *out, limn_error *err) {
@@ -145,6 +153,7 @@ static int write_outcomes(const evaluation *e, const outcome *out, limn_error *e
   limn_json_key(&j, "choices");
   limn_json_begin_array(&j);
   for (int i = 0; i < N_CHOICES; i++) {
+    if (!can_be_had(e, i)) continue;
     limn_json_begin_inline_object(&j);
     cli_json_text(&j, "weights", choices[i].weights);
     cli_json_text(&j, "compute", choices[i].compute);
@@ -172,8 +181,9 @@ int eval_compare(evaluation *e) {
   k.is_same = limn_alloc_zeroed(e->n, 1);
   if (!k.divergences || !k.is_same)
     status = limn_error_set(&err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-  for (int i = 0; i < N_CHOICES && status == LIMN_OK; i++)
-    status = run_choice(&k, i, &err);
+  for (int i = 0; i < N_CHOICES && status == LIMN_OK; i++) {
+    if (can_be_had(e, i)) status = run_choice(&k, i, &err);
+  }
   limn_free(k.divergences);
   limn_free(k.is_same);
   if (status != LIMN_OK) return cli_fail(e->c, &err);

@@ -78,6 +78,14 @@ static bool has_config(const char *folder) {
   return n > 0 && (size_t)n < sizeof path && stat(path, &info) == 0;
 }
 
+/* A packed model may be a file of its own. */
+static bool is_model_file(const char *name) {
+  struct stat info;
+  size_t n = strlen(name), n_ending = strlen(".safetensors");
+  return n > n_ending && strcmp(name + n - n_ending, ".safetensors") == 0 &&
+         stat(name, &info) == 0 && !S_ISDIR(info.st_mode);
+}
+
 /* The folder of the program itself: "" when it cannot be told. */
 static void program_folder(char out[4096]) {
   ssize_t n = readlink("/proc/self/exe", out, 4095);
@@ -148,7 +156,7 @@ limn_status cli_find_model(const char *name, char **folder, limn_error *err) {
   size_t n;
   *folder = NULL;
   if (!name) name = "tales";
-  if (has_config(name)) return copy_text(name, folder, &n, err);
+  if (has_config(name) || is_model_file(name)) return copy_text(name, folder, &n, err);
   if (strchr(name, '/') || strlen(name) > 200) return no_such_model(name, err);
   for (int i = 0; models_folder(i, base); i++) {
     snprintf(path, sizeof path, "%s/%s", base, name);

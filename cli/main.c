@@ -153,8 +153,10 @@ static void on_signal(int number) {
   raise(number);
 }
 
+/* A file that grows beyond what may be written is an error of that write, which has a message. */
 static void catch_signals(void) {
   static const int numbers[] = {SIGINT, SIGTERM, SIGHUP, SIGPIPE};
+  signal(SIGXFSZ, SIG_IGN);
   for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
     struct sigaction old;
     /* A signal that the caller chose to ignore (nohup) stays ignored. */

@@ -9,12 +9,28 @@
 
 /* ---- the model ------------------------------------------------------------------------------- */
 
+/* The folder that the model lies in, which is the model unless that is a packed file. */
+static limn_status open_beside(const char *model, limn_tokenizer **out, limn_error *err) {
+  size_t n = strlen(model), n_ending = strlen(".safetensors");
+  if (n <= n_ending || strcmp(model + n - n_ending, ".safetensors") != 0)
+    return limn_tokenizer_open(model, out, err);
+  const char *slash = strrchr(model, '/');
+  size_t n_folder = slash ? (size_t)(slash - model) + 1 : 0;
+  char *folder = limn_alloc(n_folder + 2);
+  if (!folder) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  memcpy(folder, model, n_folder);
+  memcpy(folder + n_folder, n_folder ? "" : ".", 2 - (n_folder > 0));
+  limn_status status = limn_tokenizer_open(folder, out, err);
+  limn_free(folder);
+  return status;
+}
+
 /*
  * The tokenizer that lies in the model's folder. A GPT-2 without one (its weights alone were
  * copied) has the one that all GPT-2s have, which is inside the library; any other goes without.
  */
 static limn_status open_tokenizer(cli_model *m, limn_error *err) {
-  limn_status status = limn_tokenizer_open(m->folder, &m->tokenizer, err);
+  limn_status status = open_beside(m->folder, &m->tokenizer, err);
   if (status != LIMN_ERROR_NOT_FOUND) return status;
   if (limn_model_config(m->model)->vocab_size != GPT2_VOCAB_SIZE) return LIMN_OK;
   return limn_tokenizer_gpt2(&m->tokenizer, err);

@@ -1,6 +1,7 @@
 /*
  * A whole model folder out of any bytes: two bytes say how long config.json is, it follows, and the
- * rest is model.safetensors. What opens is run for a few tokens.
+ * rest is model.safetensors. It is opened as a folder, and its file alone, as a packed model may
+ * be. What opens is run for a few tokens, and an ordinary model is packed: that opens too.
  */
 #include "fuzz.h"
 
@@ -41,6 +42,36 @@ static void run(const limn_model *model) {
   limn_session_free(session);
 }
 
+/* Whether it opened; then it was run. */
+static bool try(const char *path, bool *is_packed) {
+  limn_model *model;
+  limn_error err;
+  limn_status status = limn_model_open(path, NULL, &model, &err);
+  *is_packed = model && limn_model_packed(model);
+  if (status == LIMN_OK) {
+    run(model);
+  } else {
+    REQUIRE(!model);
+    fuzz_check_error(status, &err);
+  }
+  limn_model_close(model);
+  return status == LIMN_OK;
+}
+
+static void pack(limn_weights weights) {
+  char path[128];
+  bool is_packed;
+  limn_error err;
+  limn_pack_options options = {.weights = weights, .is_compact = weights == LIMN_WEIGHTS_Q4};
+  snprintf(path, sizeof path, "%s/packed.safetensors", folder);
+  limn_status status = limn_model_pack(folder, path, &options, NULL, &err);
+  if (status == LIMN_OK)
+    REQUIRE(try(path, &is_packed) && is_packed);
+  else
+    fuzz_check_error(status, &err);
+  unlink(path);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (size < 2) return 0;
   size_t n = (size_t)data[0] | (size_t)data[1] << 8;
@@ -52,15 +83,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   }
   put("config.json", data + 2, n);
   put("model.safetensors", data + 2 + n, size - 2 - n);
-  limn_model *model;
-  limn_error err;
-  limn_status status = limn_model_open(folder, NULL, &model, &err);
-  if (status == LIMN_OK) {
-    run(model);
-  } else {
-    REQUIRE(!model);
-    fuzz_check_error(status, &err);
-  }
-  limn_model_close(model);
+  char path[128];
+  bool is_packed;
+  snprintf(path, sizeof path, "%s/model.safetensors", folder);
+  if (try(folder, &is_packed) && !is_packed) pack((limn_weights)(LIMN_WEIGHTS_F32 + size % 5));
+  try(path, &is_packed);
   return 0;
 }

@@ -3,7 +3,8 @@
  *
  * A model is immutable once open and may be shared between threads and sessions. Its weights are
  * views into the mapped file and copies packed for the kernels. How the copies are stored and how
- * their products are computed are two choices.
+ * their products are computed are two choices. A model may also be packed once and for all, into a
+ * file that needs no copies.
  */
 #ifndef LIMN_MODEL_H
 #define LIMN_MODEL_H
@@ -49,11 +50,11 @@ LIMN_API bool limn_config_is_end(const limn_config *config, int32_t id);
 typedef struct limn_model limn_model;
 
 /*
- * Opens a Hugging Face folder: config.json and model.safetensors, or shards with an index. `pool`
- * (or NULL) helps to load and is not kept. Fails naming the file and the tensor or key: NOT_FOUND,
- * IO, FORMAT, SHAPE, UNSUPPORTED (a family, number format or setting that would change the
- * mathematics; LIMN_KERNELS naming instructions that the processor lacks), ARGUMENT (LIMN_KERNELS
- * naming none), MEMORY.
+ * Opens a Hugging Face folder: config.json and model.safetensors, or shards with an index; or a
+ * folder or file that limn_model_pack wrote. `pool` (or NULL) helps to load and is not kept. Fails
+ * naming the file and the tensor or key: NOT_FOUND, IO, FORMAT, SHAPE, UNSUPPORTED (a family,
+ * number format or setting that would change the mathematics; LIMN_KERNELS naming instructions that
+ * the processor lacks), ARGUMENT (LIMN_KERNELS naming none), MEMORY.
  */
 LIMN_API limn_status limn_model_open(const char *folder, limn_pool *pool, limn_model **out,
                                      limn_error *err);
@@ -98,21 +99,26 @@ LIMN_API const char *limn_model_path(const limn_model *model);
 /* The number of trained numbers; a tied unembedding counts once. */
 LIMN_API int64_t limn_model_n_parameters(const limn_model *model);
 
-/* Bytes of weights in the mapped file, and of copies on the heap. */
+/*
+ * Bytes of the mapped file; of the weights as the kernels read them, which are copies on the heap
+ * or lie in a packed file; and of what is on the heap.
+ */
 LIMN_API size_t limn_model_mapped_size(const limn_model *model);
 LIMN_API size_t limn_model_packed_size(const limn_model *model);
+LIMN_API size_t limn_model_copied_size(const limn_model *model);
 
 /*
  * The tensor of this name as the file stores it, without the prefix "transformer.":
  * "h.0.attn.c_attn.weight". Valid until the model is closed. NOT_FOUND, UNSUPPORTED (its number
- * format).
+ * format). A packed file has no matrices in this sense.
  */
 LIMN_API limn_status limn_model_weight(const limn_model *model, const char *name, limn_stored *out,
                                        limn_error *err);
 
 /*
- * The direction in the residual stream that token `id` reads: its column of the unembedding W_U.
- * out (d_model). RANGE for an id outside the vocabulary.
+ * The direction in the residual stream that token `id` reads: its column of the unembedding W_U,
+ * as the products have it: with the numbers that are stored in memory. out (d_model). RANGE for an
+ * id outside the vocabulary.
  */
 LIMN_API limn_status limn_model_unembedding(const limn_model *model, int32_t id, float *out,
                                             limn_error *err);
@@ -128,6 +134,47 @@ LIMN_API const float *limn_model_final_norm_bias(const limn_model *model);
 LIMN_API limn_status limn_model_unembed(const limn_model *model, limn_pool *pool,
                                         const float *residual, int64_t n, float *logits,
                                         limn_error *err);
+
+/* ---- packed files -----------------------------------------------------------------------------
+ */
+
+/* What a packed file says of itself. Strings are valid until the model is closed. */
+typedef struct limn_packed_info {
+  int layout_version;  /* of docs/formats.md */
+  const char *weights; /* "q8" */
+  double bits;         /* that a weight takes, scales included: 8.5 */
+  const char *source;  /* the name of the folder that it was made from */
+  const char *sha256;  /* of that folder's weights, 64 hexadecimal digits */
+  const char *made_by; /* the version of limn */
+} limn_packed_info;
+
+/* NULL where the model was opened from an ordinary file. */
+LIMN_API const limn_packed_info *limn_model_packed(const limn_model *model);
+
+/* All zero: as in the file, without progress. */
+typedef struct limn_pack_options {
+  limn_weights weights;
+  /*
+   * The token embedding, where the unembedding is its transpose, is rounded as that is instead of
+   * standing beside it as it was. What is computed differs from opening with these weights by that.
+   */
+  bool is_compact;
+  void *user;
+  /* Called now and then with bytes done when not NULL; true ends it with LIMN_ERROR_CANCELLED. */
+  bool (*progress)(void *user, int64_t done, int64_t total);
+} limn_pack_options;
+
+/*
+ * Writes the model in `folder` to the safetensors file `path` as limn_model_open_with would pack it
+ * for these weights. Opening that file copies nothing and gives the same bits: its pages are mapped
+ * and shared between processes. The file is a model by itself, and also the model.safetensors of
+ * a folder with the original's config.json. One matrix is worked on at a time, so that memory stays
+ * small. `path` is as for limn_output_open. `options` and `pool` may be NULL. Fails as opening and
+ * writing do; ARGUMENT for a model that is packed already; CANCELLED.
+ */
+LIMN_API limn_status limn_model_pack(const char *folder, const char *path,
+                                     const limn_pack_options *options, limn_pool *pool,
+                                     limn_error *err);
 
 /* ---- the steps and their names ------------------------------------------------------------------
  */

@@ -115,6 +115,19 @@ LIMN_API limn_status limn_safetensors_writer_write(limn_safetensors_writer *w, c
                                                    size_t n, limn_error *err);
 
 /*
+ * For a file whose tensors are all known beforehand, so that nothing has to wait: each is declared,
+ * in the order of the file; start writes the header, padded so that the numbers begin at a multiple
+ * of `alignment` bytes in the file; then write brings the bytes of all tensors behind one another.
+ * Errors as above, and RANGE where the file's size is beyond 63 bits. Not to be mixed with begin
+ * and add, nor is anything declared behind start.
+ */
+LIMN_API limn_status limn_safetensors_writer_declare(limn_safetensors_writer *w, const char *name,
+                                                     limn_dtype dtype, int rank,
+                                                     const int64_t *shape, limn_error *err);
+LIMN_API limn_status limn_safetensors_writer_start(limn_safetensors_writer *w, size_t alignment,
+                                                   limn_error *err);
+
+/*
  * Writes header and numbers, puts the file in place, and frees `w` whatever the outcome. Tensors
  * with wider numbers come first, so that each lies at a multiple of its number's size; those of one
  * width keep the order in which they were added.

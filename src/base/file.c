@@ -83,6 +83,14 @@ void limn_file_close(limn_file *f) {
   *f = (limn_file){nothing, 0, false};
 }
 
+/* A private mapping that nobody wrote to has nothing to lose; memory from the heap would. */
+void limn_file_release(const limn_file *f, const void *start, size_t n) {
+  const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+  uintptr_t begin = ((uintptr_t)start + page - 1) / page * page;
+  uintptr_t end = ((uintptr_t)start + n) / page * page;
+  if (f->is_mapped && begin < end) (void)madvise((void *)begin, end - begin, MADV_DONTNEED);
+}
+
 limn_status limn_file_read(const char *path, size_t limit, char **bytes, size_t *n,
                            limn_error *err) {
   *bytes = NULL;

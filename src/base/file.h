@@ -20,6 +20,9 @@ typedef struct limn_file {
  */
 limn_status limn_file_open(const char *path, limn_file *out, limn_error *err);
 void limn_file_close(limn_file *f);
+/* Tells the system that the pages between are not needed now: they leave this process's memory and
+   come back when they are read. */
+void limn_file_release(const limn_file *f, const void *start, size_t n);
 bool limn_path_exists(const char *path);
 bool limn_path_is_folder(const char *path);
 /* "folder/name" from limn_alloc; NULL without memory. */

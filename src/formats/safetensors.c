@@ -8,11 +8,12 @@
  * says. Once they hold, a tensor is nothing but an address in the mapped file; that address may be
  * odd, since a header may have any length.
  */
-#include <limn/safetensors.h>
+#include "formats/safetensors.h"
 
 #include "base/file.h"
 #include "base/memory.h"
 #include "base/reader.h"
+#include "base/sha256.h"
 #include "formats/json_file.h"
 
 #include <assert.h>
@@ -621,4 +622,30 @@ const char *limn_safetensors_metadata(const limn_safetensors *file, const char *
     if (strcmp(file->pairs[i].key, key) == 0) return file->pairs[i].value;
   }
   return NULL;
+}
+
+/* ---- the files behind it -----------------------------------------------------------------------
+ */
+
+void limn_safetensors_release(const limn_safetensors *file, const void *start, size_t n) {
+  for (size_t i = 0; i < file->n_shards; i++) {
+    const limn_file *f = &file->shards[i].file;
+    uintptr_t at = (uintptr_t)start, begin = (uintptr_t)f->data;
+    if (at >= begin && at - begin < f->size) limn_file_release(f, start, n);
+  }
+}
+
+void limn_safetensors_sha256(const limn_safetensors *file, char out[65]) {
+  enum { PIECE = 1 << 22 };
+  limn_sha256 hash;
+  limn_sha256_init(&hash);
+  for (size_t i = 0; i < file->n_shards; i++) {
+    const limn_file *f = &file->shards[i].file;
+    for (size_t at = 0; at < f->size; at += PIECE) {
+      size_t n = f->size - at < PIECE ? f->size - at : PIECE;
+      limn_sha256_add(&hash, f->data + at, n);
+      limn_file_release(f, f->data + at, n);
+    }
+  }
+  limn_sha256_text(&hash, out);
 }

@@ -5,6 +5,9 @@
  * in memory, and beyond a limit in a temporary file without a name. At the end the header is
  * written and the numbers follow it, wide ones first: then each tensor lies at a multiple of the
  * size of its numbers, because what precedes it has only sizes that are multiples of that.
+ *
+ * Whoever knows all tensors beforehand declares them; then the header goes out first and the
+ * numbers pass through.
  */
 #include <limn/safetensors.h>
 
@@ -25,6 +28,7 @@
 #define DEFAULT_MEMORY ((size_t)64 << 20)
 #define MAX_HEADER     100000000
 #define HEADER_ALIGN   8
+#define LENGTH_SIZE    8
 #define WIDEST         8 /* bytes of the widest number format */
 #define METADATA_KEY   "__metadata__"
 
@@ -50,6 +54,8 @@ struct limn_safetensors_writer {
   int fd;          /* the spool's file, -1 while there is none */
   uint64_t n_file; /* bytes in the file */
   uint64_t missing;
+  bool is_streaming; /* the header is written; bytes go on to the output */
+  uint64_t declared; /* bytes of all tensors, for streaming */
 };
 
 /* ---- the spool ---------------------------------------------------------------------------------
@@ -199,6 +205,10 @@ static limn_status check_ready(const limn_safetensors_writer *w, limn_error *err
     return w->failure.status;
   }
   if (w->missing == 0) return LIMN_OK;
+  if (w->is_streaming)
+    return limn_error_set(err, LIMN_ERROR_SHAPE, LIMN_NO_OFFSET,
+                          "\"%s\" lacks %" PRIu64 " of the %" PRIu64 " bytes of its tensors",
+                          w->path, w->missing, w->declared);
   return limn_error_set(err, LIMN_ERROR_SHAPE, LIMN_NO_OFFSET,
                         "tensor \"%s\" of \"%s\" lacks %" PRIu64 " of its %" PRIu64 " bytes",
                         w->tensors[w->n_tensors - 1].name, w->path, w->missing,
@@ -276,10 +286,10 @@ static limn_status insert(limn_safetensors_writer *w, const tensor *declared, co
   return LIMN_OK;
 }
 
-limn_status limn_safetensors_writer_begin(limn_safetensors_writer *w, const char *name,
-                                          limn_dtype dtype, int rank, const int64_t *shape,
-                                          limn_error *err) {
-  assert(rank >= 0 && rank <= LIMN_MAX_RANK);
+/* Enters a tensor, and tells its size. */
+static limn_status enter(limn_safetensors_writer *w, const char *name, limn_dtype dtype, int rank,
+                         const int64_t *shape, size_t *size, limn_error *err) {
+  assert(rank >= 0 && rank <= LIMN_MAX_RANK && !w->is_streaming);
   limn_status status = check_ready(w, err);
   if (status == LIMN_OK) status = check_text("tensor name", name, err);
   if (status != LIMN_OK) return status;
@@ -289,18 +299,37 @@ limn_status limn_safetensors_writer_begin(limn_safetensors_writer *w, const char
     return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET, "tensor name \"%s\" %s", name,
                           is_there ? "is there already" : "is kept for the metadata");
   int64_t count;
-  size_t size;
   if (!limn_shape_count(rank, shape, INT64_MAX, &count) ||
-      !limn_size_mul((size_t)count, limn_dtype_size(dtype), &size))
+      !limn_size_mul((size_t)count, limn_dtype_size(dtype), size))
     return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
                           "tensor \"%s\" has a size below 0, or more bytes than 64 bits can count",
                           name);
-  tensor t = {.dtype = dtype, .rank = rank, .start = w->n_file + w->memory.size, .size = size};
+  tensor t = {.dtype = dtype, .rank = rank, .start = w->n_file + w->memory.size, .size = *size};
   if (rank) memcpy(t.shape, shape, (size_t)rank * sizeof *shape);
   limn_error found;
-  status = keep_failure(w, insert(w, &t, name, slot, &found), &found, err);
+  return keep_failure(w, insert(w, &t, name, slot, &found), &found, err);
+}
+
+limn_status limn_safetensors_writer_begin(limn_safetensors_writer *w, const char *name,
+                                          limn_dtype dtype, int rank, const int64_t *shape,
+                                          limn_error *err) {
+  size_t size;
+  limn_status status = enter(w, name, dtype, rank, shape, &size, err);
   if (status == LIMN_OK) w->missing = size;
   return status;
+}
+
+limn_status limn_safetensors_writer_declare(limn_safetensors_writer *w, const char *name,
+                                            limn_dtype dtype, int rank, const int64_t *shape,
+                                            limn_error *err) {
+  size_t size, total;
+  limn_status status = enter(w, name, dtype, rank, shape, &size, err);
+  if (status != LIMN_OK) return status;
+  if (!limn_size_add((size_t)w->declared, size, &total) || total > INT64_MAX)
+    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                          "\"%s\" would have more bytes than 63 bits can count", w->path);
+  w->declared = total;
+  return LIMN_OK;
 }
 
 limn_status limn_safetensors_writer_write(limn_safetensors_writer *w, const void *bytes, size_t n,
@@ -311,7 +340,9 @@ limn_status limn_safetensors_writer_write(limn_safetensors_writer *w, const void
                           w->missing);
   if (w->failure.status != LIMN_OK) return check_ready(w, err);
   limn_error found;
-  limn_status status = keep_failure(w, spool(w, bytes, n, &found), &found, err);
+  limn_status status =
+      w->is_streaming ? limn_output_write(w->output, bytes, n, &found) : spool(w, bytes, n, &found);
+  keep_failure(w, status, &found, err);
   if (status == LIMN_OK) w->missing -= n;
   return status;
 }
@@ -376,26 +407,31 @@ static void put_metadata(limn_json *j, const limn_safetensors_writer *w) {
   limn_json_end_object(j);
 }
 
-/* The header's text, padded so that the numbers start at a multiple of 8. */
-static limn_status make_header(const limn_safetensors_writer *w, limn_bytes *header,
-                               limn_error *err) {
+/* Tensors in the order of the file, and behind each other. */
+static void put_tensors(limn_json *j, const limn_safetensors_writer *w, bool is_sorted) {
+  uint64_t at = 0;
+  for (size_t width = WIDEST; width > 0; width = is_sorted ? width / 2 : 0) {
+    for (size_t i = 0; i < w->n_tensors; i++) {
+      if (is_sorted && limn_dtype_size(w->tensors[i].dtype) != width) continue;
+      put_tensor(j, &w->tensors[i], at);
+      at += w->tensors[i].size;
+    }
+  }
+}
+
+/* The header's text, padded so that the numbers start at a multiple of `alignment`. */
+static limn_status make_header(const limn_safetensors_writer *w, bool is_sorted, size_t alignment,
+                               limn_bytes *header, limn_error *err) {
   limn_json j;
   limn_json_init(&j, append, header, false, err);
   limn_json_begin_object(&j);
   if (w->n_metadata) put_metadata(&j, w);
-  uint64_t at = 0;
-  for (size_t width = WIDEST; width > 0; width /= 2) {
-    for (size_t i = 0; i < w->n_tensors; i++) {
-      if (limn_dtype_size(w->tensors[i].dtype) != width) continue;
-      put_tensor(&j, &w->tensors[i], at);
-      at += w->tensors[i].size;
-    }
-  }
+  put_tensors(&j, w, is_sorted);
   limn_json_end_object(&j);
   limn_status status = limn_json_end(&j);
   if (status != LIMN_OK) return status;
   header->size--; /* the line feed at the end */
-  while (header->size % HEADER_ALIGN) {
+  while ((LENGTH_SIZE + header->size) % alignment) {
     status = append(header, " ", 1, err);
     if (status != LIMN_OK) return status;
   }
@@ -405,13 +441,35 @@ static limn_status make_header(const limn_safetensors_writer *w, limn_bytes *hea
                         header->size, MAX_HEADER);
 }
 
-static limn_status write_all(limn_safetensors_writer *w, const limn_bytes *header,
-                             limn_error *err) {
-  unsigned char length[8];
+static limn_status write_header(limn_safetensors_writer *w, const limn_bytes *header,
+                                limn_error *err) {
+  unsigned char length[LENGTH_SIZE];
   for (size_t i = 0; i < sizeof length; i++)
     length[i] = (unsigned char)((uint64_t)header->size >> 8 * i);
   limn_status status = limn_output_write(w->output, length, sizeof length, err);
-  if (status == LIMN_OK) status = limn_output_write(w->output, header->data, header->size, err);
+  return status == LIMN_OK ? limn_output_write(w->output, header->data, header->size, err) : status;
+}
+
+limn_status limn_safetensors_writer_start(limn_safetensors_writer *w, size_t alignment,
+                                          limn_error *err) {
+  assert(alignment > 0 && !w->is_streaming);
+  limn_bytes header = {0};
+  limn_error found;
+  limn_status status = check_ready(w, err);
+  if (status != LIMN_OK) return status;
+  status = make_header(w, false, alignment, &header, &found);
+  if (status == LIMN_OK) status = write_header(w, &header, &found);
+  limn_bytes_deinit(&header);
+  w->is_streaming = true;
+  w->missing = w->declared;
+  return keep_failure(w, status, &found, err);
+}
+
+static limn_status write_all(limn_safetensors_writer *w, limn_error *err) {
+  limn_bytes header = {0};
+  limn_status status = make_header(w, true, HEADER_ALIGN, &header, err);
+  if (status == LIMN_OK) status = write_header(w, &header, err);
+  limn_bytes_deinit(&header);
   for (size_t width = WIDEST; width > 0; width /= 2) {
     for (size_t i = 0; status == LIMN_OK && i < w->n_tensors; i++) {
       if (limn_dtype_size(w->tensors[i].dtype) == width)
@@ -422,15 +480,12 @@ static limn_status write_all(limn_safetensors_writer *w, const limn_bytes *heade
 }
 
 limn_status limn_safetensors_writer_commit(limn_safetensors_writer *w, limn_error *err) {
-  limn_bytes header = {0};
   limn_status status = check_ready(w, err);
-  if (status == LIMN_OK) status = make_header(w, &header, err);
-  if (status == LIMN_OK) status = write_all(w, &header, err);
+  if (status == LIMN_OK && !w->is_streaming) status = write_all(w, err);
   if (status == LIMN_OK) {
     status = limn_output_commit(w->output, err);
     w->output = NULL; /* freed, whatever the outcome */
   }
-  limn_bytes_deinit(&header);
   limn_safetensors_writer_discard(w);
   return status;
 }

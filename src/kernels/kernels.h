@@ -35,6 +35,9 @@ enum {
 /* ---- packed weights ---------------------------------------------------------------------------
  */
 
+/* The number of this layout in files: another one as soon as a byte of a panel changes. */
+enum { LIMN_PANEL_VERSION = 1 };
+
 /*
  * How a panel holds its numbers. f32 and f16: (inputs, 64). bf16: (inputs / 2, 64, 2), the pairs
  * that dot product instructions want. q8: for each 32 inputs 64 scales in bf16, then whole numbers

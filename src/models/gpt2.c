@@ -674,7 +674,7 @@ static limn_status embed(const limn_run *run, const limn_sequence *s, limn_error
   if (is_shown) TRY(show_tokens(run, s, tokens, err));
   for (int64_t i = 0; i < s->n; i++) {
     int64_t id = is_shown ? (int64_t)tokens[i] : s->ids[i];
-    limn_stored_to_f32(&model->token_embedding, id * d, d, residual + i * step);
+    limn_model_embedding(model, id, residual + i * step);
     limn_stored_to_f32(&model->position_embedding, (s->past + i) * d, d, out + i * step);
   }
   TRY(show_rows(run, s, LIMN_POINT_EMBED, -1, residual, step, err));

@@ -183,18 +183,35 @@ static limn_status read_eps(const json_t *root, const char *path, limn_config *c
   return status;
 }
 
-limn_status limn_gpt2_read_config(const char *path, limn_config *out, limn_error *err) {
-  json_t *root;
-  *out = (limn_config){0};
-  limn_status status = limn_json_file_read(path, CONFIG_LIMIT, &root, err);
-  if (status != LIMN_OK) return status;
-  status = read_family(root, path, out, err);
+static limn_status read_root(const json_t *root, const char *path, limn_config *out,
+                             limn_error *err) {
+  limn_status status = read_family(root, path, out, err);
   if (status == LIMN_OK) status = read_sizes(root, path, out, err);
   if (status == LIMN_OK) status = read_flags(root, path, out, err);
   if (status == LIMN_OK) status = read_activation(root, path, out, err);
   if (status == LIMN_OK) status = read_eps(root, path, out, err);
   if (status == LIMN_OK) status = read_token(root, path, "bos_token_id", &out->bos_token_id, err);
   if (status == LIMN_OK) status = read_ends(root, path, out, err);
+  return status;
+}
+
+limn_status limn_gpt2_read_config(const char *path, limn_config *out, limn_error *err) {
+  json_t *root;
+  *out = (limn_config){0};
+  limn_status status = limn_json_file_read(path, CONFIG_LIMIT, &root, err);
+  if (status != LIMN_OK) return status;
+  status = read_root(root, path, out, err);
+  json_decref(root);
+  return status;
+}
+
+limn_status limn_gpt2_parse_config(const char *path, const char *text, limn_config *out,
+                                   limn_error *err) {
+  json_t *root;
+  *out = (limn_config){0};
+  limn_status status = limn_json_parse(path, text, strlen(text), 0, &root, err);
+  if (status != LIMN_OK) return status;
+  status = read_root(root, path, out, err);
   json_decref(root);
   return status;
 }

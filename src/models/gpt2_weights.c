@@ -4,10 +4,13 @@
  * The names are those of Hugging Face's GPT2LMHeadModel, with or without "transformer." in front.
  * Its projections are of the class Conv1D, which stores a weight as [in, out]; embeddings and the
  * unembedding are [vocabulary, width]. Embeddings stay in the mapped file and are read by row;
- * what is multiplied is packed for the kernels, in the number format of the file.
+ * what is multiplied is packed for the kernels, in the number format of the file, unless the file
+ * has it packed already (packed.c).
  */
 #include "base/memory.h"
+#include "formats/safetensors.h"
 #include "models/model.h"
+#include "models/packed.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,6 +45,62 @@ static limn_status check(const limn_model *model, const char *name, const limn_s
                         limn_shape_text(found_text, sizeof found_text, found->rank, found->shape),
                         limn_shape_text(wanted_text, sizeof wanted_text, rank, shape));
 }
+
+/* ---- what there is ----------------------------------------------------------------------------
+ */
+
+enum { N_LAYER_PARTS = 12, N_OTHER_PARTS = 4 };
+
+static limn_gpt2_part layer_part(const limn_config *c, int layer, int i) {
+  int64_t d = c->d_model, m = c->d_mlp;
+  const struct {
+    const char *name;
+    limn_part_kind kind;
+    int64_t d0, d1;
+  } parts[N_LAYER_PARTS] = {{"ln_1.weight", LIMN_KIND_VECTOR, d, 0},
+                            {"ln_1.bias", LIMN_KIND_VECTOR, d, 0},
+                            {"attn.c_attn.weight", LIMN_KIND_MATRIX, d, 3 * d},
+                            {"attn.c_attn.bias", LIMN_KIND_VECTOR, 3 * d, 0},
+                            {"attn.c_proj.weight", LIMN_KIND_MATRIX, d, d},
+                            {"attn.c_proj.bias", LIMN_KIND_VECTOR, d, 0},
+                            {"ln_2.weight", LIMN_KIND_VECTOR, d, 0},
+                            {"ln_2.bias", LIMN_KIND_VECTOR, d, 0},
+                            {"mlp.c_fc.weight", LIMN_KIND_MATRIX, d, m},
+                            {"mlp.c_fc.bias", LIMN_KIND_VECTOR, m, 0},
+                            {"mlp.c_proj.weight", LIMN_KIND_MATRIX, m, d},
+                            {"mlp.c_proj.bias", LIMN_KIND_VECTOR, d, 0}};
+  limn_gpt2_part part = {.kind = parts[i].kind, .d0 = parts[i].d0, .d1 = parts[i].d1};
+  snprintf(part.name, sizeof part.name, "h.%d.%s", layer, parts[i].name);
+  return part;
+}
+
+size_t limn_gpt2_part_count(const limn_config *c) {
+  return 1 + (size_t)c->n_layer * N_LAYER_PARTS + N_OTHER_PARTS;
+}
+
+limn_gpt2_part limn_gpt2_part_at(const limn_config *c, size_t i) {
+  limn_gpt2_part wpe = {"wpe.weight", LIMN_KIND_ROWS, c->n_ctx, c->d_model};
+  limn_gpt2_part rest[N_OTHER_PARTS] = {
+      {"ln_f.weight", LIMN_KIND_VECTOR, c->d_model, 0},
+      {"ln_f.bias", LIMN_KIND_VECTOR, c->d_model, 0},
+      {"wte.weight", LIMN_KIND_ROWS, c->vocab_size, c->d_model},
+      {"lm_head.weight", LIMN_KIND_HEAD, c->vocab_size, c->d_model}};
+  if (c->is_tied) strcpy(rest[N_OTHER_PARTS - 1].name, "wte.weight");
+  if (i == 0) return wpe;
+  size_t n = (size_t)c->n_layer * N_LAYER_PARTS;
+  if (i - 1 >= n) return rest[i - 1 - n];
+  return layer_part(c, (int)((i - 1) / N_LAYER_PARTS), (int)((i - 1) % N_LAYER_PARTS));
+}
+
+limn_status limn_gpt2_need(const limn_model *model, const limn_gpt2_part *part, limn_stored *out,
+                           limn_error *err) {
+  limn_status status = limn_model_weight(model, part->name, out, err);
+  if (status != LIMN_OK) return status;
+  return check(model, part->name, out, part->d1 ? 2 : 1, (int64_t[]){part->d0, part->d1}, err);
+}
+
+/* ---- each in its place ------------------------------------------------------------------------
+ */
 
 /* The tensor of this name, with this shape; `d1` is 0 for a vector. */
 static limn_stored need(binder *b, const char *name, int64_t d0, int64_t d1) {
@@ -79,17 +138,32 @@ static limn_norm bind_norm(binder *b, int layer, const char *part) {
   return norm;
 }
 
+/* The matrix of this name into its place, packed here or before. `bias` may be NULL. */
+static void bind_matrix(binder *b, limn_linear *linear, const char *name, limn_layout layout,
+                        int64_t n_in, int64_t n_out, const limn_stored *bias) {
+  const limn_model *model = b->model;
+  if (b->status == LIMN_OK && model->packed.layout_version > 0) {
+    *linear = limn_linear_of(model->kernels, model->format, n_in, n_out);
+    b->status = limn_packed_view(model, name, linear, bias, b->err);
+    return;
+  }
+  bool is_in_out = layout == LIMN_IN_OUT;
+  limn_stored w = need(b, name, is_in_out ? n_in : n_out, is_in_out ? n_out : n_in);
+  if (b->status != LIMN_OK) return;
+  b->status =
+      limn_linear_init(linear, model->kernels, model->format, b->pool, &w, layout, bias, b->err);
+  limn_safetensors_release(model->file, w.data,
+                           (size_t)limn_stored_count(&w) * limn_dtype_size(w.dtype));
+}
+
 /* A Conv1D: weight [in, out] and bias [out]. */
 static void bind_linear(binder *b, limn_linear *linear, int layer, const char *part, int64_t n_in,
                         int64_t n_out) {
-  char weight[32], bias[32];
-  snprintf(weight, sizeof weight, "%s.weight", part);
+  char weight[64], bias[32];
+  snprintf(weight, sizeof weight, "h.%d.%s.weight", layer, part);
   snprintf(bias, sizeof bias, "%s.bias", part);
-  limn_stored w = need_in_layer(b, layer, weight, n_in, n_out);
   limn_stored c = need_in_layer(b, layer, bias, n_out, 0);
-  if (b->status != LIMN_OK) return;
-  b->status = limn_linear_init(linear, b->model->kernels, b->model->format, b->pool, &w,
-                               LIMN_IN_OUT, &c, b->err);
+  bind_matrix(b, linear, weight, LIMN_IN_OUT, n_in, n_out, &c);
 }
 
 static void bind_layer(binder *b, int i) {
@@ -103,24 +177,34 @@ static void bind_layer(binder *b, int i) {
   bind_linear(b, &layer->mlp_out, i, "mlp.c_proj", d_mlp, d);
 }
 
-/* Bound before anything is allocated: sizes that are in the file are no larger than the file. */
+/*
+ * Bound before anything is allocated: sizes that are in the file are no larger than the file. A
+ * packed file may leave out the rows of an embedding that its panels hold.
+ */
 static void bind_embeddings(binder *b) {
   limn_model *model = b->model;
   const limn_config *c = &model->config;
-  model->token_embedding = need(b, "wte.weight", c->vocab_size, c->d_model);
+  bool has_rows = model->packed.layout_version == 0 || !c->is_tied ||
+                  limn_safetensors_has(model->file, "wte.weight");
+  if (has_rows) model->token_embedding = need(b, "wte.weight", c->vocab_size, c->d_model);
   model->position_embedding = need(b, "wpe.weight", c->n_ctx, c->d_model);
-  model->config.dtype = model->token_embedding.dtype;
+  model->config.dtype = has_rows ? model->token_embedding.dtype : model->position_embedding.dtype;
+}
+
+void limn_model_embedding(const limn_model *model, int64_t id, float *out) {
+  int64_t d = model->config.d_model;
+  if (model->token_embedding.data)
+    limn_stored_to_f32(&model->token_embedding, id * d, d, out);
+  else
+    limn_linear_column(&model->unembedding, id, out);
 }
 
 static void bind_end(binder *b) {
   limn_model *model = b->model;
   const limn_config *c = &model->config;
   model->final_norm = bind_norm(b, -1, "ln_f");
-  model->unembedding_weight =
-      c->is_tied ? model->token_embedding : need(b, "lm_head.weight", c->vocab_size, c->d_model);
-  if (b->status == LIMN_OK)
-    b->status = limn_linear_init(&model->unembedding, model->kernels, model->format, b->pool,
-                                 &model->unembedding_weight, LIMN_OUT_IN, NULL, b->err);
+  bind_matrix(b, &model->unembedding, c->is_tied ? "wte.weight" : "lm_head.weight", LIMN_OUT_IN,
+              c->d_model, c->vocab_size, NULL);
 }
 
 /* A file with more layers than the configuration says is some other model's. */

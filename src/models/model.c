@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "base/memory.h"
+#include "models/packed.h"
 
 #include <string.h>
 
@@ -23,14 +24,6 @@ const char *limn_activation_name(limn_activation activation) {
  * ------------------------------------------------------------------------------------- */
 
 static limn_status read_config(const char *folder, limn_config *config, limn_error *err) {
-  if (!limn_path_exists(folder))
-    return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
-                          "no model at \"%s\": there is no such folder", folder);
-  if (!limn_path_is_folder(folder))
-    return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
-                          "\"%s\" is a file, expected a folder with config.json and "
-                          "model.safetensors",
-                          folder);
   char *path = limn_path_join(folder, "config.json");
   if (!path) return limn_out_of_memory(err, "a path");
   limn_status status = limn_gpt2_read_config(path, config, err);
@@ -44,6 +37,10 @@ static limn_status read_config(const char *folder, limn_config *config, limn_err
  */
 static void settle_tie(limn_model *model) {
   limn_stored head, embedding;
+  if (model->packed.layout_version > 0) {
+    model->config.is_tied = limn_packed_is_tied(model);
+    return;
+  }
   if (!model->config.is_tied || !limn_safetensors_has(model->file, "lm_head.weight")) return;
   if (limn_model_weight(model, "lm_head.weight", &head, NULL) != LIMN_OK ||
       limn_model_weight(model, "wte.weight", &embedding, NULL) != LIMN_OK)
@@ -64,24 +61,31 @@ static const char *const arithmetic_names[] = {[LIMN_ARITHMETIC_F32] = "f32",
                                                [LIMN_ARITHMETIC_BF16] = "bf16",
                                                [LIMN_ARITHMETIC_INT8] = "int8"};
 
-static limn_format format_of_file(limn_dtype dtype) {
+limn_format limn_format_of_file(limn_dtype dtype) {
   return dtype == LIMN_F16    ? LIMN_FORMAT_F16
          : dtype == LIMN_BF16 ? LIMN_FORMAT_BF16
                               : LIMN_FORMAT_F32;
+}
+
+const char *limn_format_name(limn_format format) {
+  return format_names[format];
 }
 
 /* Storage and arithmetic from the options; some arithmetic wants weights of its own kind. */
 static limn_status choose(limn_model *model, const limn_model_options *options, limn_error *err) {
   bool is_file = options->weights == LIMN_WEIGHTS_FILE;
   model->arithmetic = (limn_arithmetic)options->compute;
-  if (!is_file)
+  if (model->packed.layout_version > 0) {
+    limn_status status = limn_packed_choose(model, options->weights, err);
+    if (status != LIMN_OK) return status;
+  } else if (!is_file)
     model->format = (limn_format)(options->weights - LIMN_WEIGHTS_F32);
   else if (options->compute == LIMN_COMPUTE_BF16)
     model->format = LIMN_FORMAT_BF16;
   else if (options->compute == LIMN_COMPUTE_INT8)
     model->format = LIMN_FORMAT_Q8;
   else
-    model->format = format_of_file(model->config.dtype);
+    model->format = limn_format_of_file(model->config.dtype);
   bool is_whole = model->format == LIMN_FORMAT_Q8 || model->format == LIMN_FORMAT_Q4;
   if (options->compute == LIMN_COMPUTE_F32 ||
       (options->compute == LIMN_COMPUTE_BF16 && model->format == LIMN_FORMAT_BF16) ||
@@ -93,16 +97,47 @@ static limn_status choose(limn_model *model, const limn_model_options *options, 
                         options->compute == LIMN_COMPUTE_BF16 ? "bf16" : "q8 or q4");
 }
 
-static limn_status load(limn_model *model, const char *folder, const limn_model_options *options,
-                        limn_pool *pool, limn_error *err) {
+static limn_status open_folder(limn_model *model, const char *folder, limn_error *err) {
+  limn_status status = read_config(folder, &model->config, err);
+  if (status == LIMN_OK) status = limn_safetensors_open_model(folder, &model->file, err);
+  if (status == LIMN_OK) status = limn_packed_recognize(model, err);
+  return status;
+}
+
+/* A packed file is a model by itself: it holds its configuration too. */
+static limn_status open_single(limn_model *model, const char *path, limn_error *err) {
+  size_t n = strlen(path), n_ending = strlen(".safetensors");
+  bool is_named = n > n_ending && strcmp(path + n - n_ending, ".safetensors") == 0;
+  if (is_named) {
+    limn_status status = limn_safetensors_open(path, &model->file, err);
+    if (status == LIMN_OK) status = limn_packed_recognize(model, err);
+    if (status != LIMN_OK) return status;
+    if (model->packed.layout_version > 0) return limn_packed_config(model, err);
+  }
+  return limn_error_set(err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
+                        "\"%s\" is a file, expected a folder with config.json and "
+                        "model.safetensors, or a file that holds a packed model",
+                        path);
+}
+
+limn_status limn_model_look(limn_model *model, const char *path, limn_error *err) {
+  if (!limn_path_exists(path))
+    return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
+                          "no model at \"%s\": there is no such folder", path);
   limn_status status = limn_nn_choose_kernels(&model->kernels, err);
-  if (status == LIMN_OK) status = read_config(folder, &model->config, err);
   if (status != LIMN_OK) return status;
-  model->path = limn_copy_string(folder, strlen(folder));
-  if (!model->path) return limn_out_of_memory(err, "a model");
-  status = limn_safetensors_open_model(folder, &model->file, err);
+  status =
+      limn_path_is_folder(path) ? open_folder(model, path, err) : open_single(model, path, err);
   if (status == LIMN_OK) settle_tie(model);
   if (status == LIMN_OK) status = limn_gpt2_bind_embeddings(model, err);
+  return status;
+}
+
+static limn_status load(limn_model *model, const char *folder, const limn_model_options *options,
+                        limn_pool *pool, limn_error *err) {
+  model->path = limn_copy_string(folder, strlen(folder));
+  if (!model->path) return limn_out_of_memory(err, "a model");
+  limn_status status = limn_model_look(model, folder, err);
   if (status == LIMN_OK) status = choose(model, options, err);
   if (status != LIMN_OK) return status;
   return limn_gpt2_bind(model, pool, err);
@@ -170,6 +205,19 @@ size_t limn_model_mapped_size(const limn_model *model) {
   return limn_safetensors_mapped_size(model->file);
 }
 
+static size_t norms_size(const limn_model *model) {
+  const limn_config *c = &model->config;
+  return ((size_t)c->n_layer * 4 + 2) * (size_t)c->d_model * sizeof(float);
+}
+
+const limn_packed_info *limn_model_packed(const limn_model *model) {
+  return model->packed.layout_version > 0 ? &model->packed : NULL;
+}
+
+size_t limn_model_copied_size(const limn_model *model) {
+  return model->packed.layout_version > 0 ? norms_size(model) : limn_model_packed_size(model);
+}
+
 size_t limn_model_packed_size(const limn_model *model) {
   const limn_config *c = &model->config;
   size_t size = limn_linear_size(&model->unembedding);
@@ -178,7 +226,7 @@ size_t limn_model_packed_size(const limn_model *model) {
     size += limn_linear_size(&layer->qkv) + limn_linear_size(&layer->out) +
             limn_linear_size(&layer->mlp_in) + limn_linear_size(&layer->mlp_out);
   }
-  return size + ((size_t)c->n_layer * 4 + 2) * (size_t)c->d_model * sizeof(float);
+  return size + norms_size(model);
 }
 
 limn_status limn_model_weight(const limn_model *model, const char *name, limn_stored *out,
@@ -212,7 +260,7 @@ limn_status limn_model_unembedding(const limn_model *model, int32_t id, float *o
     return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
                           "token id %d is outside the vocabulary of %d tokens", (int)id,
                           c->vocab_size);
-  limn_stored_to_f32(&model->unembedding_weight, (int64_t)id * c->d_model, c->d_model, out);
+  limn_linear_column(&model->unembedding, id, out);
   return LIMN_OK;
 }
 

@@ -9,103 +9,12 @@
  */
 #include "nn/linear.h"
 
-#include "base/memory.h"
-
 #include <string.h>
 
 _Static_assert(LIMN_ACTIVATION_SILU + 1 == LIMN_N_ACTIVATIONS, "kernels and layers agree");
 
-static int64_t panel_count(const limn_linear *l) {
-  return (l->n_out + LIMN_PANEL - 1) / LIMN_PANEL;
-}
-
 static int64_t least(int64_t a, int64_t b) {
   return a < b ? a : b;
-}
-
-/* ---- packing ----------------------------------------------------------------------------------
- */
-
-typedef struct packing {
-  const limn_linear *l;
-  const limn_stored *weight;
-  limn_layout layout;
-} packing;
-
-/* Inputs [k0, k0 + k) of a panel as float32, (k, LIMN_PANEL), zeros where there is no output. */
-static void gather_in_out(const packing *p, int64_t first, int64_t width, int64_t k0, int64_t k,
-                          float *rows) {
-  for (int64_t i = 0; i < k; i++)
-    limn_stored_to_f32(p->weight, (k0 + i) * p->l->n_out + first, width, rows + i * LIMN_PANEL);
-}
-
-static void gather_out_in(const packing *p, int64_t first, int64_t width, int64_t k0, int64_t k,
-                          float *rows) {
-  float some[16 * LIMN_CHUNK];
-  for (int64_t j = 0; j < width; j += 16) {
-    int64_t n = least(16, width - j);
-    for (int64_t r = 0; r < n; r++)
-      limn_stored_to_f32(p->weight, (first + j + r) * p->l->n_in + k0, k, some + r * LIMN_CHUNK);
-    p->l->kernels->transpose(n, k, some, LIMN_CHUNK, rows, j);
-  }
-}
-
-static void pack_panel(void *user, size_t i) {
-  const packing *p = user;
-  const limn_linear *l = p->l;
-  int64_t first = (int64_t)i * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - first);
-  unsigned char *panel = l->panels + i * l->panel_size;
-  _Alignas(64) float rows[LIMN_CHUNK * LIMN_PANEL];
-  if (width < LIMN_PANEL) memset(rows, 0, sizeof rows);
-  for (int64_t k0 = 0; k0 < l->n_in; k0 += LIMN_CHUNK) {
-    int64_t k = least(LIMN_CHUNK, l->n_in - k0);
-    if (p->layout == LIMN_IN_OUT)
-      gather_in_out(p, first, width, k0, k, rows);
-    else
-      gather_out_in(p, first, width, k0, k, rows);
-    l->kernels->pack(l->format, panel + limn_panel_size(l->format, k0), k, rows);
-  }
-}
-
-static limn_status take_memory(limn_linear *l, limn_error *err) {
-  size_t n_panels = (size_t)panel_count(l);
-  l->panel_size = (limn_panel_size(l->format, l->n_in) + 63) & ~(size_t)63;
-  l->panels = limn_alloc_aligned(n_panels, l->panel_size);
-  l->bias = limn_alloc_aligned((size_t)l->n_out, sizeof *l->bias);
-  if (!l->panels || !l->bias) return limn_out_of_memory(err, "packed weights");
-  limn_want_huge_pages(l->panels, n_panels * l->panel_size);
-  return LIMN_OK;
-}
-
-limn_status limn_linear_init(limn_linear *l, const limn_kernels *kernels, limn_format format,
-                             limn_pool *pool, const limn_stored *weight, limn_layout layout,
-                             const limn_stored *bias, limn_error *err) {
-  *l = (limn_linear){.kernels = kernels,
-                     .format = format,
-                     .n_in = weight->shape[layout == LIMN_IN_OUT ? 0 : 1],
-                     .n_out = weight->shape[layout == LIMN_IN_OUT ? 1 : 0]};
-  limn_status status = take_memory(l, err);
-  if (status != LIMN_OK) {
-    limn_linear_deinit(l);
-    return status;
-  }
-  packing p = {l, weight, layout};
-  limn_pool_run(pool, (size_t)panel_count(l), pack_panel, &p);
-  if (bias)
-    limn_stored_to_f32(bias, 0, l->n_out, l->bias);
-  else
-    memset(l->bias, 0, (size_t)l->n_out * sizeof *l->bias);
-  return LIMN_OK;
-}
-
-void limn_linear_deinit(limn_linear *l) {
-  limn_free_aligned(l->panels);
-  limn_free_aligned(l->bias);
-  *l = (limn_linear){0};
-}
-
-size_t limn_linear_size(const limn_linear *l) {
-  return (size_t)panel_count(l) * l->panel_size;
 }
 
 /* ---- rounded activations ----------------------------------------------------------------------
@@ -280,7 +189,7 @@ static size_t cut(job *j, int64_t n_threads) {
 }
 
 void limn_linear_apply(const limn_linear *l, limn_pool *pool, const limn_linear_call *call) {
-  job j = {.l = l, .call = call, .end_panel = panel_count(l)};
+  job j = {.l = l, .call = call, .end_panel = limn_linear_panels(l)};
   if (call->n <= 0) return;
   if (call->n_out) {
     j.first_panel = call->first_out / LIMN_PANEL;
@@ -326,5 +235,5 @@ static void compute_part(void *user, size_t i) {
 void limn_linear_apply_part(const limn_linear *l, limn_pool *pool, int64_t first, int64_t count,
                             const float *x, int64_t n, int64_t x_step, float *y, int64_t y_step) {
   part p = {l, first, count, x, n, x_step, y, y_step};
-  limn_pool_run(pool, (size_t)panel_count(l), compute_part, &p);
+  limn_pool_run(pool, (size_t)limn_linear_panels(l), compute_part, &p);
 }

@@ -14,19 +14,36 @@ typedef enum limn_layout { LIMN_IN_OUT, LIMN_OUT_IN } limn_layout;
 typedef struct limn_linear {
   const limn_kernels *kernels;
   limn_format format;
-  unsigned char *panels; /* one for each LIMN_PANEL outputs, the last filled up with zeros */
-  size_t panel_size;
-  float *bias; /* (n_out), zeros where there is none */
+  const unsigned char *panels; /* one for each LIMN_PANEL outputs, the last filled up with zeros */
+  unsigned char *memory;       /* of the panels; NULL where they lie in a file */
+  size_t panel_size;           /* a multiple of 64 */
+  float *bias;                 /* (n_out), zeros where there is none */
   int64_t n_in, n_out;
 } limn_linear;
 
+/* One of these sizes, without panels and bias. */
+limn_linear limn_linear_of(const limn_kernels *kernels, limn_format format, int64_t n_in,
+                           int64_t n_out);
 /* Packs the weight, on the team; `bias` may be NULL. MEMORY. Nothing of `weight` is kept. */
 limn_status limn_linear_init(limn_linear *l, const limn_kernels *kernels, limn_format format,
                              limn_pool *pool, const limn_stored *weight, limn_layout layout,
                              const limn_stored *bias, limn_error *err);
+/* The same over panels that were packed before, at a multiple of 64, and stay where they are. */
+limn_status limn_linear_view(limn_linear *l, const void *panels, const limn_stored *bias,
+                             limn_error *err);
 void limn_linear_deinit(limn_linear *l);
+
+static inline int64_t limn_linear_panels(const limn_linear *l) {
+  return (l->n_out + LIMN_PANEL - 1) / LIMN_PANEL;
+}
+
 /* Bytes of the panels. */
 size_t limn_linear_size(const limn_linear *l);
+/* Packs panels [first, first + count) of the weight to `out`, on the team. */
+void limn_linear_pack(const limn_linear *l, limn_pool *pool, const limn_stored *weight,
+                      limn_layout layout, int64_t first, int64_t count, unsigned char *out);
+/* What output `out` multiplies its inputs with: column (n_in), as float32 without rounding. */
+void limn_linear_column(const limn_linear *l, int64_t out, float *column);
 
 /* How the products are computed: with float32 throughout, or with rounded activations. */
 typedef enum limn_arithmetic {

@@ -48,6 +48,28 @@ static void maps_a_file(void **state) {
   limn_file_close(NULL);
 }
 
+/* What was released reads as before: mapped pages come back, other memory is left alone. */
+static void released_pages(void **state) {
+  (void)state;
+  enum { SIZE = 100000 };
+  static char bytes[SIZE];
+  limn_error err;
+  limn_file f;
+  for (int i = 0; i < SIZE; i++)
+    bytes[i] = (char)(i % 251 + 1);
+  CHECK_OK(limn_file_write(in_folder("f"), bytes, SIZE, &err), err);
+  CHECK_OK(limn_file_open(in_folder("f"), &f, &err), err);
+  for (size_t n = 0; n <= SIZE; n += 777) {
+    limn_file_release(&f, f.data + (SIZE - n), n);
+    limn_file_release(&f, f.data, n);
+    assert_memory_equal(f.data, bytes, SIZE);
+  }
+  limn_file heap = {(const unsigned char *)bytes, SIZE, false};
+  limn_file_release(&heap, bytes, SIZE);
+  assert_int_equal(bytes[SIZE / 2], SIZE / 2 % 251 + 1);
+  limn_file_close(&f);
+}
+
 static void empty_file(void **state) {
   (void)state;
   limn_error err;
@@ -193,9 +215,10 @@ static void without_memory(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-      TEST(maps_a_file), TEST(empty_file),     TEST(what_cannot_be_opened),
-      TEST(limits),      TEST(pipes),          TEST(files_without_a_size),
-      TEST(paths),       TEST(without_memory),
+      TEST(maps_a_file),    TEST(empty_file),     TEST(what_cannot_be_opened),
+      TEST(released_pages), TEST(empty_file),     TEST(what_cannot_be_opened),
+      TEST(limits),         TEST(pipes),          TEST(files_without_a_size),
+      TEST(paths),          TEST(without_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -570,6 +570,82 @@ static void refuses_bad_declarations(void **state) {
   limn_safetensors_close(file);
 }
 
+/* ---- declared beforehand -----------------------------------------------------------------------
+ */
+
+/* All samples, in their own order, the bytes of all cut into pieces of one size. */
+static void stream_samples(const char *path, size_t alignment, size_t piece) {
+  static unsigned char all[N_SAMPLES * sizeof sample_bytes[0]];
+  size_t n = 0;
+  limn_error err;
+  limn_safetensors_writer *w;
+  CHECK_OK(limn_safetensors_writer_open(path, 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_metadata(w, "made by", "\"limn\"", &err), err);
+  for (size_t width = 8; width > 0; width /= 2) {
+    for (size_t i = 0; i < N_SAMPLES; i++) {
+      limn_stored t = sample(i);
+      if (limn_dtype_size(t.dtype) != width) continue;
+      CHECK_OK(limn_safetensors_writer_declare(w, samples[i].name, t.dtype, t.rank, t.shape, &err),
+               err);
+      size_t size = (size_t)limn_stored_count(&t) * width;
+      memcpy(all + n, t.data, size);
+      n += size;
+    }
+  }
+  CHECK_OK(limn_safetensors_writer_start(w, alignment, &err), err);
+  for (size_t from = 0; from < n; from += piece) {
+    size_t some = n - from < piece ? n - from : piece;
+    CHECK_OK(limn_safetensors_writer_write(w, all + from, some, &err), err);
+  }
+  CHECK_OK(limn_safetensors_writer_commit(w, &err), err);
+}
+
+static void streams_what_was_declared(void **state) {
+  (void)state;
+  static const size_t alignments[] = {8, 64, 4096, 24};
+  fill_samples();
+  for (size_t i = 0; i < sizeof alignments / sizeof *alignments; i++) {
+    limn_error err;
+    char *bytes;
+    size_t n;
+    stream_samples(at("a"), alignments[i], 1000 * i + 7);
+    check_samples(at("a"));
+    CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+    size_t header = (size_t)(unsigned char)bytes[0] | (size_t)(unsigned char)bytes[1] << 8;
+    assert_int_equal((8 + header) % alignments[i], 0);
+    limn_free(bytes);
+  }
+}
+
+static void refuses_to_stream_what_was_not_declared(void **state) {
+  (void)state;
+  limn_error err;
+  limn_safetensors_writer *w;
+  put_file("a", "old", 3);
+  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_declare(w, "x", LIMN_U8, 1, (int64_t[]){4}, &err), err);
+  CHECK_FAILS(limn_safetensors_writer_declare(w, "x", LIMN_U8, 1, (int64_t[]){4}, &err),
+              LIMN_ERROR_ARGUMENT, err, "is there already");
+  CHECK_FAILS(limn_safetensors_writer_declare(w, "large", LIMN_U8, 1, (int64_t[]){INT64_MAX}, &err),
+              LIMN_ERROR_RANGE, err, "more bytes than 63 bits can count");
+  limn_safetensors_writer_discard(w);
+
+  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_declare(w, "x", LIMN_U8, 1, (int64_t[]){4}, &err), err);
+  CHECK_OK(limn_safetensors_writer_declare(w, "y", LIMN_U8, 1, (int64_t[]){2}, &err), err);
+  CHECK_OK(limn_safetensors_writer_start(w, 64, &err), err);
+  CHECK_FAILS(limn_safetensors_writer_write(w, "1234567", 7, &err), LIMN_ERROR_SHAPE, err,
+              "7 bytes for a tensor of");
+  CHECK_OK(limn_safetensors_writer_write(w, "12345", 5, &err), err);
+  CHECK_FAILS(limn_safetensors_writer_commit(w, &err), LIMN_ERROR_SHAPE, err,
+              "lacks 1 of the 6 bytes of its tensors");
+  char *bytes;
+  size_t n;
+  CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+  assert_int_equal(n, 3);
+  limn_free(bytes);
+}
+
 static void leaves_the_old_file_when_it_fails(void **state) {
   (void)state;
   limn_error err;
@@ -695,6 +771,8 @@ int main(void) {
       IN_FOLDER(writes_a_file_without_tensors),
       IN_FOLDER(writes_strided_views),
       IN_FOLDER(refuses_bad_declarations),
+      IN_FOLDER(streams_what_was_declared),
+      IN_FOLDER(refuses_to_stream_what_was_not_declared),
       IN_FOLDER(leaves_the_old_file_when_it_fails),
       IN_FOLDER(keeps_the_first_failure_of_the_spool),
       IN_FOLDER(survives_every_failed_allocation_reading),
