@@ -36,19 +36,29 @@ static void spread(const unsigned char *block, uint32_t w[64]) {
   }
 }
 
+/* One of 64 rounds; the names of the eight words move on by one each time. */
+#define ROUND(a, b, c, d, e, f, g, h, i)                                                           \
+  do {                                                                                             \
+    uint32_t sum = (h) + (turn(e, 6) ^ turn(e, 11) ^ turn(e, 25)) + (((e) & (f)) ^ (~(e) & (g))) + \
+                   constants[i] + w[i];                                                            \
+    (d) += sum;                                                                                    \
+    (h) = sum + (turn(a, 2) ^ turn(a, 13) ^ turn(a, 22)) +                                         \
+          (((a) & (b)) ^ ((a) & (c)) ^ ((b) & (c)));                                               \
+  } while (0)
+
 static void take_block(uint32_t state[8], const unsigned char *block) {
   uint32_t w[64], s[8];
   spread(block, w);
   memcpy(s, state, sizeof s);
-  for (int i = 0; i < 64; i++) {
-    uint32_t mixed = turn(s[4], 6) ^ turn(s[4], 11) ^ turn(s[4], 25);
-    uint32_t chosen = (s[4] & s[5]) ^ (~s[4] & s[6]);
-    uint32_t first = s[7] + mixed + chosen + constants[i] + w[i];
-    uint32_t second = (turn(s[0], 2) ^ turn(s[0], 13) ^ turn(s[0], 22)) +
-                      ((s[0] & s[1]) ^ (s[0] & s[2]) ^ (s[1] & s[2]));
-    memmove(s + 1, s, 7 * sizeof *s);
-    s[4] += first;
-    s[0] = first + second;
+  for (int i = 0; i < 64; i += 8) {
+    ROUND(s[0], s[1], s[2], s[3], s[4], s[5], s[6], s[7], i);
+    ROUND(s[7], s[0], s[1], s[2], s[3], s[4], s[5], s[6], i + 1);
+    ROUND(s[6], s[7], s[0], s[1], s[2], s[3], s[4], s[5], i + 2);
+    ROUND(s[5], s[6], s[7], s[0], s[1], s[2], s[3], s[4], i + 3);
+    ROUND(s[4], s[5], s[6], s[7], s[0], s[1], s[2], s[3], i + 4);
+    ROUND(s[3], s[4], s[5], s[6], s[7], s[0], s[1], s[2], i + 5);
+    ROUND(s[2], s[3], s[4], s[5], s[6], s[7], s[0], s[1], i + 6);
+    ROUND(s[1], s[2], s[3], s[4], s[5], s[6], s[7], s[0], i + 7);
   }
   for (int i = 0; i < 8; i++)
     state[i] += s[i];

@@ -19,7 +19,8 @@
 typedef struct binder {
   limn_model *model;
   limn_pool *pool;
-  float *norms; /* what is not yet given out of model->norms */
+  float *norms;          /* what is not yet given out of model->norms */
+  unsigned char *panels; /* and of model->panels */
   limn_error *err;
   limn_status status; /* the first failure; later calls do nothing */
 } binder;
@@ -92,6 +93,16 @@ limn_gpt2_part limn_gpt2_part_at(const limn_config *c, size_t i) {
   return layer_part(c, (int)((i - 1) / N_LAYER_PARTS), (int)((i - 1) % N_LAYER_PARTS));
 }
 
+bool limn_gpt2_is_matrix(const limn_gpt2_part *part) {
+  return part->kind == LIMN_KIND_MATRIX || part->kind == LIMN_KIND_HEAD;
+}
+
+limn_linear limn_gpt2_linear_of(const limn_model *model, const limn_gpt2_part *part) {
+  bool is_in_out = part->kind == LIMN_KIND_MATRIX;
+  return limn_linear_of(model->kernels, model->format, is_in_out ? part->d0 : part->d1,
+                        is_in_out ? part->d1 : part->d0);
+}
+
 limn_status limn_gpt2_need(const limn_model *model, const limn_gpt2_part *part, limn_stored *out,
                            limn_error *err) {
   limn_status status = limn_model_weight(model, part->name, out, err);
@@ -138,22 +149,30 @@ static limn_norm bind_norm(binder *b, int layer, const char *part) {
   return norm;
 }
 
+/* Packs a matrix of the file, whose pages are not needed then. */
+static void pack_matrix(binder *b, limn_linear *linear, const char *name, limn_layout layout,
+                        const limn_stored *bias) {
+  bool is_in_out = layout == LIMN_IN_OUT;
+  limn_stored w = need(b, name, is_in_out ? linear->n_in : linear->n_out,
+                       is_in_out ? linear->n_out : linear->n_in);
+  if (b->status != LIMN_OK) return;
+  limn_linear_pack(linear, b->pool, &w, layout, 0, limn_linear_panels(linear), b->panels);
+  limn_safetensors_release(b->model->file, w.data,
+                           (size_t)limn_stored_count(&w) * limn_dtype_size(w.dtype));
+  b->status = limn_linear_init(linear, b->panels, bias, b->err);
+  b->panels += limn_linear_size(linear);
+}
+
 /* The matrix of this name into its place, packed here or before. `bias` may be NULL. */
 static void bind_matrix(binder *b, limn_linear *linear, const char *name, limn_layout layout,
                         int64_t n_in, int64_t n_out, const limn_stored *bias) {
   const limn_model *model = b->model;
-  if (b->status == LIMN_OK && model->packed.layout_version > 0) {
-    *linear = limn_linear_of(model->kernels, model->format, n_in, n_out);
-    b->status = limn_packed_view(model, name, linear, bias, b->err);
-    return;
-  }
-  bool is_in_out = layout == LIMN_IN_OUT;
-  limn_stored w = need(b, name, is_in_out ? n_in : n_out, is_in_out ? n_out : n_in);
   if (b->status != LIMN_OK) return;
-  b->status =
-      limn_linear_init(linear, model->kernels, model->format, b->pool, &w, layout, bias, b->err);
-  limn_safetensors_release(model->file, w.data,
-                           (size_t)limn_stored_count(&w) * limn_dtype_size(w.dtype));
+  *linear = limn_linear_of(model->kernels, model->format, n_in, n_out);
+  if (model->packed.layout_version > 0)
+    b->status = limn_packed_view(model, name, linear, bias, b->err);
+  else
+    pack_matrix(b, linear, name, layout, bias);
 }
 
 /* A Conv1D: weight [in, out] and bias [out]. */
@@ -229,15 +248,33 @@ limn_status limn_gpt2_bind_embeddings(limn_model *model, limn_error *err) {
   return b.status;
 }
 
+/* All panels in one block, so that the system can give it pages as large as it has. */
+static limn_status take_panels(limn_model *model, limn_error *err) {
+  size_t total = 0;
+  bool fits = true;
+  if (model->packed.layout_version > 0) return LIMN_OK;
+  for (size_t i = 0; i < limn_gpt2_part_count(&model->config); i++) {
+    limn_gpt2_part part = limn_gpt2_part_at(&model->config, i);
+    limn_linear l = limn_gpt2_linear_of(model, &part);
+    if (limn_gpt2_is_matrix(&part))
+      fits = fits && limn_size_add(total, limn_linear_size(&l), &total);
+  }
+  model->panels = fits ? limn_alloc_aligned(total, 1) : NULL;
+  if (!model->panels) return limn_out_of_memory(err, "packed weights");
+  limn_want_huge_pages(model->panels, total);
+  return LIMN_OK;
+}
+
 limn_status limn_gpt2_bind(limn_model *model, limn_pool *pool, limn_error *err) {
   const limn_config *c = &model->config;
   size_t n_norms = (size_t)c->n_layer * 4 + 2;
-  binder b = {.model = model, .pool = pool, .err = err};
   model->layers = limn_alloc_zeroed((size_t)c->n_layer, sizeof *model->layers);
   model->norms = limn_alloc_aligned(n_norms, (size_t)c->d_model * sizeof(float));
   if (!model->layers || !model->norms) return limn_out_of_memory(err, "a model's weights");
+  binder b = {.model = model, .pool = pool, .err = err, .status = take_panels(model, err)};
   b.norms = model->norms;
-  bind_end(&b);
+  b.panels = model->panels;
+  if (b.status == LIMN_OK) bind_end(&b);
   for (int i = 0; i < c->n_layer && b.status == LIMN_OK; i++)
     bind_layer(&b, i);
   return b.status;
@@ -252,6 +289,7 @@ void limn_gpt2_unbind(limn_model *model) {
     limn_linear_deinit(&layer->mlp_out);
   }
   limn_linear_deinit(&model->unembedding);
+  limn_free_aligned(model->panels);
   limn_free(model->layers);
   limn_free_aligned(model->norms);
 }

@@ -39,6 +39,7 @@ struct limn_model {
   limn_norm final_norm;
   limn_linear unembedding; /* d_model -> vocab_size */
   float *norms;            /* the memory of all norms */
+  unsigned char *panels;   /* and of all that is packed here; NULL where a file has it */
 };
 
 /* config.json of a GPT-2 folder. `path` is the file's. */
@@ -67,6 +68,9 @@ typedef struct limn_gpt2_part {
  */
 size_t limn_gpt2_part_count(const limn_config *config);
 limn_gpt2_part limn_gpt2_part_at(const limn_config *config, size_t i);
+/* Whether it is multiplied; and then the product's sizes, in the model's format. */
+bool limn_gpt2_is_matrix(const limn_gpt2_part *part);
+limn_linear limn_gpt2_linear_of(const limn_model *model, const limn_gpt2_part *part);
 /* That tensor, of the right shape and numbers. NOT_FOUND, SHAPE, UNSUPPORTED. */
 limn_status limn_gpt2_need(const limn_model *model, const limn_gpt2_part *part, limn_stored *out,
                            limn_error *err);

@@ -28,16 +28,6 @@ typedef struct packer {
   int64_t done, total; /* bytes */
 } packer;
 
-static bool is_matrix(const limn_gpt2_part *part) {
-  return part->kind == LIMN_KIND_MATRIX || part->kind == LIMN_KIND_HEAD;
-}
-
-static limn_linear linear_of(const limn_model *model, const limn_gpt2_part *part) {
-  bool is_in_out = part->kind == LIMN_KIND_MATRIX;
-  return limn_linear_of(model->kernels, model->format, is_in_out ? part->d0 : part->d1,
-                        is_in_out ? part->d1 : part->d0);
-}
-
 /* Rows of an embedding that the panels of the head hold exactly are left out. */
 static bool is_left_out(const packer *p, const limn_gpt2_part *part) {
   const limn_model *model = p->model;
@@ -59,7 +49,7 @@ static limn_status each(packer *p,
     for (size_t i = 0; i < limn_gpt2_part_count(c); i++) {
       limn_gpt2_part part = limn_gpt2_part_at(c, i);
       limn_stored tensor;
-      if (is_left_out(p, &part) || is_matrix(&part) != (width == 8)) continue;
+      if (is_left_out(p, &part) || limn_gpt2_is_matrix(&part) != (width == 8)) continue;
       limn_status status = limn_gpt2_need(p->model, &part, &tensor, err);
       if (status == LIMN_OK && (width == 8 || limn_dtype_size(tensor.dtype) == width))
         status = visit(p, &part, &tensor, err);
@@ -77,8 +67,8 @@ static limn_status declare(packer *p, const limn_gpt2_part *part, const limn_sto
   char name[64];
   limn_stored shape = *tensor;
   snprintf(name, sizeof name, "%s", part->name);
-  if (is_matrix(part)) {
-    limn_linear l = linear_of(p->model, part);
+  if (limn_gpt2_is_matrix(part)) {
+    limn_linear l = limn_gpt2_linear_of(p->model, part);
     shape = limn_packed_shape(&l);
     limn_packed_name(part->name, name);
     if (l.panel_size > p->panels_size) p->panels_size = l.panel_size;
@@ -153,7 +143,7 @@ static limn_status put(packer *p, const void *bytes, size_t n, limn_error *err) 
 
 static limn_status put_matrix(packer *p, const limn_gpt2_part *part, const limn_stored *tensor,
                               limn_error *err) {
-  limn_linear l = linear_of(p->model, part);
+  limn_linear l = limn_gpt2_linear_of(p->model, part);
   limn_layout layout = part->kind == LIMN_KIND_MATRIX ? LIMN_IN_OUT : LIMN_OUT_IN;
   int64_t n = limn_linear_panels(&l), some = (int64_t)(p->panels_size / l.panel_size);
   size_t size = (size_t)limn_stored_count(tensor) * limn_dtype_size(tensor->dtype);
@@ -171,7 +161,7 @@ static limn_status put_matrix(packer *p, const limn_gpt2_part *part, const limn_
 
 static limn_status put_part(packer *p, const limn_gpt2_part *part, const limn_stored *tensor,
                             limn_error *err) {
-  if (is_matrix(part)) return put_matrix(p, part, tensor, err);
+  if (limn_gpt2_is_matrix(part)) return put_matrix(p, part, tensor, err);
   size_t size = (size_t)limn_stored_count(tensor) * limn_dtype_size(tensor->dtype);
   limn_status status = LIMN_OK;
   for (size_t at = 0; at < size && status == LIMN_OK; at += SOME_BYTES) {

@@ -181,5 +181,5 @@ limn_status limn_packed_view(const limn_model *model, const char *name, limn_lin
   limn_packed_name(name, longer);
   limn_status status = limn_safetensors_view(model->file, longer, &found, err);
   if (status == LIMN_OK) status = check_panels(model, longer, &found, &wanted, err);
-  return status == LIMN_OK ? limn_linear_view(l, found.data, bias, err) : status;
+  return status == LIMN_OK ? limn_linear_init(l, found.data, bias, err) : status;
 }

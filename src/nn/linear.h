@@ -15,7 +15,6 @@ typedef struct limn_linear {
   const limn_kernels *kernels;
   limn_format format;
   const unsigned char *panels; /* one for each LIMN_PANEL outputs, the last filled up with zeros */
-  unsigned char *memory;       /* of the panels; NULL where they lie in a file */
   size_t panel_size;           /* a multiple of 64 */
   float *bias;                 /* (n_out), zeros where there is none */
   int64_t n_in, n_out;
@@ -24,12 +23,8 @@ typedef struct limn_linear {
 /* One of these sizes, without panels and bias. */
 limn_linear limn_linear_of(const limn_kernels *kernels, limn_format format, int64_t n_in,
                            int64_t n_out);
-/* Packs the weight, on the team; `bias` may be NULL. MEMORY. Nothing of `weight` is kept. */
-limn_status limn_linear_init(limn_linear *l, const limn_kernels *kernels, limn_format format,
-                             limn_pool *pool, const limn_stored *weight, limn_layout layout,
-                             const limn_stored *bias, limn_error *err);
-/* The same over panels that were packed before, at a multiple of 64, and stay where they are. */
-limn_status limn_linear_view(limn_linear *l, const void *panels, const limn_stored *bias,
+/* Over these panels, at a multiple of 64, which are not its own; `bias` may be NULL. MEMORY. */
+limn_status limn_linear_init(limn_linear *l, const void *panels, const limn_stored *bias,
                              limn_error *err);
 void limn_linear_deinit(limn_linear *l);
 

@@ -1,5 +1,5 @@
 /*
- * packed.c - weights as panels: made from a tensor of a file, or found where they lie in one.
+ * packed.c - weights as panels, made from a tensor of a file.
  *
  * A matrix is cut into panels of 64 outputs (kernels.h). Each is gathered as rows of float32, a
  * chunk of inputs at a time, and rounded into its format. One number of a panel can be told again,
@@ -68,7 +68,7 @@ void limn_linear_pack(const limn_linear *l, limn_pool *pool, const limn_stored *
   limn_pool_run(pool, (size_t)count, pack_panel, &p);
 }
 
-/* ---- from a file's tensor, or where it lies ---------------------------------------------------
+/* ---- panels and bias --------------------------------------------------------------------------
  */
 
 limn_linear limn_linear_of(const limn_kernels *kernels, limn_format format, int64_t n_in,
@@ -80,7 +80,9 @@ limn_linear limn_linear_of(const limn_kernels *kernels, limn_format format, int6
                        .n_out = n_out};
 }
 
-static limn_status take_bias(limn_linear *l, const limn_stored *bias, limn_error *err) {
+limn_status limn_linear_init(limn_linear *l, const void *panels, const limn_stored *bias,
+                             limn_error *err) {
+  l->panels = panels;
   l->bias = limn_alloc_aligned((size_t)l->n_out, sizeof *l->bias);
   if (!l->bias) return limn_out_of_memory(err, "a bias");
   if (bias)
@@ -90,37 +92,7 @@ static limn_status take_bias(limn_linear *l, const limn_stored *bias, limn_error
   return LIMN_OK;
 }
 
-static limn_status take_panels(limn_linear *l, limn_error *err) {
-  l->memory = limn_alloc_aligned((size_t)limn_linear_panels(l), l->panel_size);
-  if (!l->memory) return limn_out_of_memory(err, "packed weights");
-  limn_want_huge_pages(l->memory, limn_linear_size(l));
-  l->panels = l->memory;
-  return LIMN_OK;
-}
-
-limn_status limn_linear_init(limn_linear *l, const limn_kernels *kernels, limn_format format,
-                             limn_pool *pool, const limn_stored *weight, limn_layout layout,
-                             const limn_stored *bias, limn_error *err) {
-  *l = limn_linear_of(kernels, format, weight->shape[layout == LIMN_IN_OUT ? 0 : 1],
-                      weight->shape[layout == LIMN_IN_OUT ? 1 : 0]);
-  limn_status status = take_panels(l, err);
-  if (status == LIMN_OK) status = take_bias(l, bias, err);
-  if (status != LIMN_OK) {
-    limn_linear_deinit(l);
-    return status;
-  }
-  limn_linear_pack(l, pool, weight, layout, 0, limn_linear_panels(l), l->memory);
-  return LIMN_OK;
-}
-
-limn_status limn_linear_view(limn_linear *l, const void *panels, const limn_stored *bias,
-                             limn_error *err) {
-  l->panels = panels;
-  return take_bias(l, bias, err);
-}
-
 void limn_linear_deinit(limn_linear *l) {
-  limn_free_aligned(l->memory);
   limn_free_aligned(l->bias);
   *l = (limn_linear){0};
 }

@@ -241,6 +241,7 @@ static void columns_are_what_kernels_widen(void **state) {
   enum { N_IN = 300, N_OUT = 70 };
   static float weight[N_IN * N_OUT], column[N_IN];
   static float wide[LIMN_CHUNK * LIMN_PANEL];
+  static _Alignas(64) unsigned char panels[2 * N_IN * LIMN_PANEL * sizeof(float)];
   uint32_t seed = 1;
   for (int i = 0; i < N_IN * N_OUT; i++)
     weight[i] = (float)((seed = seed * 1664525 + 1013904223) >> 8) / 0x1p23f - 1;
@@ -249,8 +250,9 @@ static void columns_are_what_kernels_widen(void **state) {
   for (int f = 0; f < LIMN_FORMAT_COUNT; f++) {
     limn_error err;
     limn_linear l;
-    CHECK_OK(limn_linear_init(&l, kernels, (limn_format)f, NULL, &stored, LIMN_IN_OUT, NULL, &err),
-             err);
+    l = limn_linear_of(kernels, (limn_format)f, N_IN, N_OUT);
+    limn_linear_pack(&l, NULL, &stored, LIMN_IN_OUT, 0, 2, panels);
+    CHECK_OK(limn_linear_init(&l, panels, NULL, &err), err);
     for (int64_t out = 0; out < N_OUT; out++) {
       limn_linear_column(&l, out, column);
       for (int64_t k0 = 0; k0 < N_IN; k0 += LIMN_CHUNK) {
