@@ -28,6 +28,7 @@ static const cli_option options[] = {
      "With --curve, write curve.json and a line plot into this folder"},
     {"no-check", 0, CLI_FLAG, NULL, NULL, 0, 0, "Leave out the comparison with scalar kernels"},
     CLI_OPTIONS_MODEL,
+    CLI_OPTIONS_INVARIANT,
     CLI_OPTIONS_JSON,
     CLI_OPTIONS_END};
 
@@ -358,9 +359,8 @@ static limn_status open_all(bench *b, limn_error *err) {
   bench_time start = bench_now(), unused = {0};
   limn_status status = cli_open_model(b->c, &b->m, err);
   if (status == LIMN_OK) status = prepare(b, err);
-  if (status == LIMN_OK)
-    status =
-        limn_session_new(b->m.model, &(limn_session_options){.pool = b->m.pool}, &b->session, err);
+  limn_session_options wanted = {.pool = b->m.pool, .invariant = cli_is_given(b->c, "invariant")};
+  if (status == LIMN_OK) status = limn_session_new(b->m.model, &wanted, &b->session, err);
   if (status == LIMN_OK) status = bench_prefill(b, b->n_prompt < 6 ? b->n_prompt : 6, &unused, err);
   b->open_seconds = bench_now().wall - start.wall;
   return status;

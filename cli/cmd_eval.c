@@ -29,6 +29,7 @@ static const cli_option options[] = {
     CLI_OPTIONS_IDS,
     CLI_OPTIONS_MODEL,
     CLI_OPTIONS_EDIT,
+    CLI_OPTIONS_INVARIANT,
     CLI_OPTIONS_JSON,
     CLI_OPTIONS_END};
 

@@ -25,6 +25,7 @@ static const cli_option options[] = {
      "Draw from the tokens that occur in this text instead"},
     CLI_OPTIONS_MODEL,
     CLI_OPTIONS_EDIT,
+    CLI_OPTIONS_INVARIANT,
     CLI_OPTIONS_JSON,
     CLI_OPTIONS_END};
 

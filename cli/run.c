@@ -205,6 +205,7 @@ limn_status cli_open_session(const cli *c, const cli_model *m, limn_session_opti
   options.pool = m->pool;
   if (cli_has_option(c, "overflow") && strcmp(cli_value(c, "overflow"), "slide") == 0)
     options.overflow = LIMN_OVERFLOW_SLIDE;
+  options.invariant = cli_is_given(c, "invariant");
   limn_status status = limn_session_new(m->model, &options, &s->session, err);
   if (status == LIMN_OK) status = attach_edits(c, m, s, err);
   if (status != LIMN_OK) cli_close_session(s);

@@ -13,8 +13,13 @@
     "edit", 'e', CLI_LIST, "EDIT", NULL, 0, 0,                                                     \
         "Change activations: 'blocks.3.attn.hook_z[:,2]=0'; may be repeated"                       \
   }
+#define CLI_OPTIONS_INVARIANT                                                                      \
+  {                                                                                                \
+    "invariant", 0, CLI_FLAG, NULL, NULL, 0, 0,                                                    \
+        "Keep off the processor's tiles, so that how many tokens are run at once changes no bit"   \
+  }
 #define CLI_OPTIONS_RUN                                                                            \
-  CLI_OPTIONS_EDIT, {                                                                              \
+  CLI_OPTIONS_EDIT, CLI_OPTIONS_INVARIANT, {                                                       \
     "overflow", 0, CLI_CHOICE, "error|slide", "error", 0, 0,                                       \
         "What to do with a text beyond the context window: fail, or slide the window along"        \
   }
@@ -70,8 +75,8 @@ typedef struct cli_session {
   int n_edits;
 } cli_session;
 
-/* `options` gets the pool and (where the command has it) --overflow. On failure there is nothing to
- * close. */
+/* `options` gets the pool and (where the command has them) --overflow and --invariant. On failure
+ * there is nothing to close. */
 limn_status cli_open_session(const cli *c, const cli_model *m, limn_session_options options,
                              cli_session *s, limn_error *err);
 /* After a run: an edit that met no number is an error that names it. */

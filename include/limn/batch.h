@@ -1,9 +1,10 @@
 /*
  * limn/batch.h - many sessions in one pass, so that each weight is read once for all of them.
  *
- * Each session gets what it gets alone, to the bit: its logits, its keys and values, and what its
- * observers see, who never notice the others. Texts of different lengths need no padding, and an
- * edit in one session reaches no other.
+ * Each session gets what it gets alone, to the bit (on tiles only where one of them is invariant:
+ * limn_session_options): its logits, its keys and values, and what its observers see, who never
+ * notice the others. Texts of different lengths need no padding, and an edit in one session reaches
+ * no other.
  *
  * A batch owns the working memory of a pass; a session made with it (limn_session_options.batch)
  * has none of its own, and is small: keys, values and logits. A batch and the sessions that use it

@@ -33,6 +33,13 @@ typedef struct limn_session_options {
   bool all_logits; /* logits of every position of an evaluate call, not only of the last */
   int max_logits;  /* the most logits that a batch item may ask for; 0 for 1 (or all_logits) */
   limn_overflow overflow;
+  /*
+   * Without tiles (LIMN_KERNELS in docs/command.md; most processors have none) the logits of a
+   * position depend on its text alone, to the bit. Tiles have sums of another order, and are used
+   * for passes of many tokens: then they depend on how many there are in a call and in a batch,
+   * within float32's rounding. true keeps off the tiles every pass that this session is in.
+   */
+  bool invariant;
   /* Borrowed, must outlive the session: whose working memory and pool it uses, one thread at a time
      with all others that do. NULL for its own, made for n_ctx tokens in one call. */
   limn_batch *batch;
@@ -54,10 +61,11 @@ LIMN_API void limn_session_free(limn_session *s);
 LIMN_API const limn_model *limn_session_model(const limn_session *s);
 
 /*
- * Runs n more tokens, ids (n), behind those already there. n = 0 does nothing. Any split of a text
- * into calls, any number of threads and whatever is watched give the same logits, bit for bit. On
- * failure (RANGE: an id outside the vocabulary; CONTEXT: no room; what an observer returned;
- * CANCELLED) the session holds what it held before the call; after a slide that failed it is empty.
+ * Runs n more tokens, ids (n), behind those already there. n = 0 does nothing. Any number of
+ * threads and whatever is watched give the same logits, bit for bit, and so does any split of a
+ * text into calls without tiles or with limn_session_options.invariant. On failure (RANGE: an id
+ * outside the vocabulary; CONTEXT: no room; what an observer returned; CANCELLED) the session holds
+ * what it held before the call; after a slide that failed it is empty.
  */
 LIMN_API limn_status limn_session_evaluate(limn_session *s, const int32_t *ids, size_t n,
                                            limn_error *err);

@@ -4,7 +4,8 @@
  *
  * Decoding reads every weight for each token; a pass over a few tokens reads them once. So guesses
  * are run behind the newest token, and those that the model would have chosen itself are kept.
- * Since a token's logits do not depend on how a text is split into calls, the result is exact:
+ * Since a token's logits do not depend on how a text is split into calls (the session is made
+ * invariant: limn_session_options), the result is exact:
  * greedy gives the very tokens of decoding one by one; sampled, with guesses looked up in the text,
  * the very tokens that the same seed draws; with guesses of a draft model, the same distribution.
  */
@@ -34,9 +35,9 @@ typedef struct limn_speculation {
  * Continues the text ids (n), which are copied and not yet evaluated, behind what the session
  * holds, by at most max_new tokens. The session has max_logits of n_ahead + 1 or more (or
  * all_logits); sampler, session and draft must outlive it. `sampling` is what the sampler was made
- * with. `options` may be NULL. Observers of the session see guesses that are then taken back.
- * Fails: RANGE (a number below 0, no token, too few max_logits), SHAPE (the draft's vocabulary),
- * MEMORY.
+ * with. `options` may be NULL. The session is invariant from now on. Observers of the session see
+ * guesses that are then taken back. Fails: RANGE (a number below 0, no token, too few max_logits),
+ * SHAPE (the draft's vocabulary), MEMORY.
  */
 LIMN_API limn_status limn_speculator_new(limn_session *session, limn_sampler *sampler,
                                          const limn_sampling *sampling, const int32_t *ids,

@@ -5,7 +5,7 @@
  * A sweep runs a text once, keeps the residual stream in front of each layer with keys and values,
  * and then, for each cell, runs what an edit changes: from the edited layer on, and from the edited
  * position on, many cells in one pass. Each cell's logits are those of a run of the whole text with
- * the same edit, to the bit.
+ * the same edit, in an invariant session, to the bit.
  */
 #ifndef LIMN_SWEEP_H
 #define LIMN_SWEEP_H

@@ -151,7 +151,7 @@ static void take_means(sweeping *w) {
 
 static limn_status run_clean(sweeping *w, limn_error *err) {
   char pattern[2 * LIMN_HOOK_NAME_SIZE];
-  limn_session_options options = {.n_ctx = w->n, .batch = w->batch};
+  limn_session_options options = {.n_ctx = w->n, .invariant = true, .batch = w->batch};
   limn_status status = limn_session_new(w->model, &options, &w->clean, err);
   if (status == LIMN_OK)
     status = limn_session_observe(w->clean, "blocks.*.hook_resid_pre", LIMN_OBSERVE_READ,
@@ -422,7 +422,7 @@ static int count_slots(const sweeping *w) {
 }
 
 static limn_status make_slots(sweeping *w, limn_error *err) {
-  limn_session_options options = {.n_ctx = w->n, .batch = w->batch};
+  limn_session_options options = {.n_ctx = w->n, .invariant = true, .batch = w->batch};
   int n = count_slots(w);
   w->slots = limn_alloc_zeroed((size_t)n, sizeof *w->slots);
   w->items = limn_alloc_zeroed((size_t)n, sizeof *w->items);

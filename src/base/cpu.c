@@ -11,7 +11,12 @@
 #include <sched.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #define TEXT_ROOM 4096
 #define MOST      1024
@@ -137,6 +142,21 @@ static void add(bool has, const char *name) {
   snprintf(features + used, sizeof features - used, "%s%s", used ? " " : "", name);
 }
 
+#if defined(__x86_64__)
+enum { TILE_STATES = 3 << 17, TILE_DATA = 18 }; /* bits of XCR0: their configuration, and they */
+
+/* Tiles are there when the system keeps them, too; gcc 12 does not know them by name. */
+static void find_tiles(void) {
+  unsigned a, b, c, d, low, high;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return; /* OSXSAVE: xgetbv may be used */
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & TILE_STATES) != TILE_STATES || !__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
+  add(d >> 24 & 1, "amxtile");
+  add(d >> 22 & 1, "amxbf16");
+  add(d >> 25 & 1, "amxint8");
+}
+#endif
+
 static void find_features(void) {
 #if defined(__x86_64__)
   __builtin_cpu_init();
@@ -153,6 +173,7 @@ static void find_features(void) {
   add(__builtin_cpu_supports("avx512vbmi2"), "avx512vbmi2");
   add(__builtin_cpu_supports("avx512vnni"), "avx512vnni");
   add(__builtin_cpu_supports("avx512bf16"), "avx512bf16");
+  find_tiles();
 #elif defined(__aarch64__)
   add(true, "neon");
 #endif
@@ -161,4 +182,24 @@ static void find_features(void) {
 const char *limn_cpu_features(void) {
   pthread_once(&features_once, find_features);
   return features;
+}
+
+/* ---- tiles --------------------------------------------------------------------------------------
+ */
+
+static bool are_tiles_permitted;
+static pthread_once_t tiles_once = PTHREAD_ONCE_INIT;
+
+/* Linux gives the 8 KB of tiles only to processes that ask (Documentation/arch/x86/xstate.rst). */
+static void ask_for_tiles(void) {
+#if defined(__x86_64__) && defined(SYS_arch_prctl)
+  enum { ASK_FOR_STATE = 0x1023 }; /* ARCH_REQ_XCOMP_PERM */
+  are_tiles_permitted = strstr(limn_cpu_features(), "amxtile") &&
+                        syscall(SYS_arch_prctl, ASK_FOR_STATE, TILE_DATA) == 0;
+#endif
+}
+
+bool limn_cpu_ask_for_tiles(void) {
+  pthread_once(&tiles_once, ask_for_tiles);
+  return are_tiles_permitted;
 }

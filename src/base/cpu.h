@@ -1,5 +1,6 @@
 /*
- * cpu.h - inside the library: the control group's quota, from any folder that looks like one.
+ * cpu.h - inside the library: the control group's quota, from any folder that looks like one; and
+ * the permission to use tiles.
  */
 #ifndef LIMN_SRC_BASE_CPU_H
 #define LIMN_SRC_BASE_CPU_H
@@ -12,5 +13,11 @@
  * ("/proc/self/cgroup").
  */
 int limn_cpu_quota(const char *groups, const char *membership);
+
+/*
+ * Asks the system, once for the process and all its threads, to let it use the registers of AMX.
+ * Signals then need more room on a stack of their own. False where there are none, or it refuses.
+ */
+bool limn_cpu_ask_for_tiles(void);
 
 #endif

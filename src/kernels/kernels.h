@@ -13,6 +13,9 @@
  * added from the first to the last. It depends neither on the number of rows in a call nor on the
  * format of the weights nor on the number of threads: all paths of one table give the same bits.
  * (Short chains also round less: the error of a sum grows with the length of its chains.)
+ *
+ * Tiles (limn_tiles) are the exception, for passes that say so: their sums have another order,
+ * which depends on nothing else than the row and the weights either.
  */
 #ifndef LIMN_SRC_KERNELS_KERNELS_H
 #define LIMN_SRC_KERNELS_KERNELS_H
@@ -77,8 +80,45 @@ typedef struct limn_quantized {
   int32_t *total; /* (n, k / LIMN_QUANT) sums of q */
 } limn_quantized;
 
+/*
+ * Rows of activations as tiles take them: blocks of LIMN_TILE_ROWS rows, each split into `parts`
+ * bfloat16 numbers whose sum it is (three), or rounded to one. A block is (inputs / 32, parts, 16
+ * rows, 32 inputs), filled up with zeros. `apart` has a bit for each row of a block that tiles
+ * cannot take for LIMN_TILE_CHUNK inputs, because a number is too large, too small, infinite or
+ * NaN.
+ */
+enum { LIMN_TILE_ROWS = 16, LIMN_TILE_INPUTS = 32, LIMN_TILE_CHUNK = 128 };
+
+typedef struct limn_split {
+  uint16_t *tiles;
+  uint16_t *apart; /* (blocks, inputs / LIMN_TILE_CHUNK rounded up); not for one part */
+  int parts;
+} limn_split;
+
+/* Numbers of a block's tiles and of its `apart`, for k inputs. */
+int64_t limn_split_tiles(int parts, int64_t k);
+int64_t limn_split_apart(int64_t k);
+
+/* Products of many rows where a processor has tiles of 16 by 16 sums. */
+typedef struct limn_tiles {
+  /* With fewer rows than this in a pass the other products are faster, by format. */
+  int64_t least_rows[LIMN_FORMAT_COUNT];
+  /* Writes a block: n <= LIMN_TILE_ROWS rows of x (n, k). */
+  void (*split)(int64_t n, int64_t k, const float *x, int64_t x_step, limn_split block);
+  /*
+   * c (n, width) += a panel's products with all k inputs of n rows, split in three: as exact as in
+   * float32. x are the same rows; the first is the first of a block.
+   */
+  void (*product)(limn_format format, int64_t n, int64_t k, limn_split a, const float *x,
+                  int64_t x_step, const void *panel, float *c, int64_t c_step, int64_t width);
+  /* The same of rows in one part and weights in bf16. */
+  void (*product_bf16)(int64_t n, int64_t k, limn_split a, const void *panel, float *c,
+                       int64_t c_step, int64_t width);
+} limn_tiles;
+
 typedef struct limn_kernels {
   const char *name;
+  const limn_tiles *tiles; /* NULL where there are none */
 
   /* c (n, width) from a (n, k) times b (k, width); width <= LIMN_PANEL, k any. */
   void (*product)(int64_t n, int64_t k, const float *a, int64_t a_step, const float *b,
@@ -144,12 +184,17 @@ bool limn_kernels_can_run(const limn_kernels *kernels, const char *features);
 /* The table of this name, or for NULL or "" the best one that can run. NULL where there is none, or
    it cannot run. */
 const limn_kernels *limn_kernels_choose(const char *features, const char *name);
+/* Whether a table's tiles give what its other products do, for a few rows. The processor must let
+   the process use them. */
+bool limn_tiles_work(const limn_kernels *kernels);
 
 extern const limn_kernels limn_kernels_scalar;
 #if defined(__x86_64__)
 extern const limn_kernels limn_kernels_avx2;
 extern const limn_kernels limn_kernels_avx512;
 extern const limn_kernels limn_kernels_avx512_vnni; /* with VNNI and BF16 */
+extern const limn_kernels limn_kernels_amx;         /* that, and tiles */
+extern const limn_tiles limn_tiles_amx;
 #elif defined(__aarch64__)
 extern const limn_kernels limn_kernels_neon;
 #endif

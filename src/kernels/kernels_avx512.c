@@ -324,14 +324,16 @@ static void quantize(int64_t n, const float *x, limn_quantized out) {
 
 const limn_kernels limn_kernels_avx512 = {
     .name = "avx512", LANES_TABLE, WIDENED_TABLE, .quantize = quantize, .transpose = transpose};
-const limn_kernels limn_kernels_avx512_vnni = {.name = "avx512_vnni",
-                                               LANES_TABLE,
-                                               .product_bf16 = product_bf16,
-                                               .product_q8 = product_q8,
-                                               .product_q4 = product_q4,
-                                               .round_bf16 = round_bf16,
-                                               .quantize = quantize,
-                                               .transpose = transpose};
+#define VNNI_TABLE                                                                                 \
+  LANES_TABLE, .product_bf16 = product_bf16, .round_bf16 = round_bf16, .quantize = quantize,       \
+               .transpose = transpose
+const limn_kernels limn_kernels_avx512_vnni = {
+    .name = "avx512_vnni", VNNI_TABLE, .product_q8 = product_q8, .product_q4 = product_q4};
+const limn_kernels limn_kernels_amx = {.name = "amx",
+                                       VNNI_TABLE,
+                                       .tiles = &limn_tiles_amx,
+                                       .product_q8 = limn_amx_product_q8,
+                                       .product_q4 = limn_amx_product_q4};
 
 #else
 typedef int limn_no_avx512_here; /* a file must not be empty */

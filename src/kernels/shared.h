@@ -37,4 +37,12 @@ void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out);
 void limn_scalar_transpose(int64_t n, int64_t k, const float *x, int64_t x_step, float *out,
                            int64_t first);
 
+#if defined(__x86_64__)
+/* Many rows on tiles; the bits are those of avx512_vnni. */
+void limn_amx_product_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
+                         float *c, int64_t c_step, int64_t width);
+void limn_amx_product_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
+                         float *c, int64_t c_step, int64_t width);
+#endif
+
 #endif

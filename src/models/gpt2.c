@@ -67,7 +67,8 @@ void limn_run_take(limn_run *run, limn_arena *arena) {
       limn_arena_take(arena, block_slots(run), LIMN_QUERY_BLOCK * (size_t)run->block_step * f);
   int64_t widest = c->d_mlp > c->d_model ? c->d_mlp : c->d_model;
   run->scratch = limn_arena_take(
-      arena, 1, limn_linear_scratch_size(run->model->arithmetic, run->max_rows, widest));
+      arena, 1,
+      limn_linear_scratch_size(run->model->kernels, run->model->arithmetic, run->max_rows, widest));
   run->logits = limn_arena_take(arena, n, sizeof *run->logits);
 }
 
@@ -248,6 +249,7 @@ static limn_linear_call product_of(const limn_run *run, const float *x, int64_t 
                             .y = y,
                             .y_step = y_step,
                             .arithmetic = run->model->arithmetic,
+                            .is_tiled = run->is_tiled,
                             .scratch = run->scratch};
 }
 
@@ -770,11 +772,26 @@ static limn_status ask_to_stop(const limn_run *run, int layer, limn_error *err) 
   return LIMN_OK;
 }
 
+/*
+ * Whether the products of a pass are on tiles. One answer for the whole pass: neither what is
+ * watched nor how many rows are left behind the last layer may change a bit.
+ */
+static bool is_for_tiles(const limn_run *run, limn_sequence *const *sequences, size_t n) {
+  const limn_tiles *tiles = run->model->kernels->tiles;
+  int64_t rows = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (sequences[i]->is_invariant) return false;
+    rows += sequences[i]->n;
+  }
+  return tiles && rows >= tiles->least_rows[run->model->format];
+}
+
 limn_status limn_gpt2_forward(limn_run *run, limn_sequence *const *sequences, size_t n,
                               limn_error *err) {
   int n_layer = run->model->config.n_layer;
   run->n_active = 0;
   run->n = 0;
+  run->is_tiled = is_for_tiles(run, sequences, n);
   for (int layer = 0; layer < n_layer; layer++) {
     TRY(join(run, sequences, n, layer, err));
     leave(run, layer);

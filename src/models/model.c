@@ -268,8 +268,8 @@ limn_status limn_model_unembed(const limn_model *model, limn_pool *pool, const f
                                int64_t n, float *logits, limn_error *err) {
   const limn_config *c = &model->config;
   float *normalized = limn_alloc_aligned((size_t)n, (size_t)c->d_model * sizeof *normalized);
-  void *scratch =
-      limn_alloc_aligned(limn_linear_scratch_size(model->arithmetic, n, c->d_model) + 1, 1);
+  void *scratch = limn_alloc_aligned(
+      limn_linear_scratch_size(model->kernels, model->arithmetic, n, c->d_model) + 1, 1);
   limn_status status = LIMN_OK;
   if (normalized && scratch) {
     limn_norm_apply(model->kernels, pool,

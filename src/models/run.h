@@ -23,6 +23,7 @@ typedef struct limn_sequence {
   const float *start; /* (n, d_model) that stream; NULL for the embeddings */
   int end_layer;      /* all, or fewer when stopped; not below first_layer */
   int64_t n_logits;   /* how many of the last rows get logits; 0 for none */
+  bool is_invariant;  /* no pass with it uses tiles */
 
   float *keys;   /* (n_layer, limn_key_cache_size) */
   float *values; /* (n_layer, n_ctx, d_model) */
@@ -47,7 +48,8 @@ typedef struct limn_run {
 
   limn_sequence **active; /* (max_rows) those under way, in the order of their rows */
   size_t n_active;
-  int64_t n; /* their rows */
+  int64_t n;     /* their rows */
+  bool is_tiled; /* the products are on tiles */
 
   /* Steps between the rows of what follows, from limn_row_step. */
   int64_t d_step, qkv_step, mlp_step, block_step;

@@ -6,6 +6,8 @@
  * weights stays in the nearest cache while all rows use it. Weights that are not stored as float32
  * are widened once per chunk, which costs little for many rows; a single row multiplies them as it
  * widens them. How the work is cut changes no bit (kernels.h says why).
+ *
+ * On tiles, the rows are split into bfloat16 parts first, by blocks of 16, and all panels use them.
  */
 #include "nn/linear.h"
 
@@ -37,8 +39,28 @@ static limn_quantized quantized_at(void *scratch, int64_t n, int64_t n_in) {
   return q;
 }
 
-size_t limn_linear_scratch_size(limn_arithmetic arithmetic, int64_t n, int64_t n_in) {
+/* Where the split rows lie from this one on, the first of a block. */
+static limn_split split_at(void *scratch, limn_arithmetic arithmetic, int64_t n, int64_t n_in,
+                           int64_t row) {
+  int parts = arithmetic == LIMN_ARITHMETIC_BF16 ? 1 : 3;
+  int64_t tiles = limn_split_tiles(parts, n_in), blocks = rounded_up(n, LIMN_TILE_ROWS);
+  limn_split all = {.tiles = scratch, .parts = parts};
+  all.apart = all.tiles + blocks / LIMN_TILE_ROWS * tiles;
+  all.tiles += row / LIMN_TILE_ROWS * tiles;
+  all.apart += row / LIMN_TILE_ROWS * limn_split_apart(n_in);
+  return all;
+}
+
+static size_t split_size(limn_arithmetic arithmetic, int64_t n, int64_t n_in) {
+  int64_t blocks = rounded_up(n, LIMN_TILE_ROWS) / LIMN_TILE_ROWS;
+  int64_t tiles = limn_split_tiles(arithmetic == LIMN_ARITHMETIC_BF16 ? 1 : 3, n_in);
+  return (size_t)rounded_up(blocks * (tiles + limn_split_apart(n_in)), 32) * sizeof(uint16_t);
+}
+
+size_t limn_linear_scratch_size(const limn_kernels *kernels, limn_arithmetic arithmetic, int64_t n,
+                                int64_t n_in) {
   size_t count = (size_t)(n * rounded_step(n_in));
+  if (kernels->tiles && arithmetic != LIMN_ARITHMETIC_INT8) return split_size(arithmetic, n, n_in);
   if (arithmetic == LIMN_ARITHMETIC_BF16) return count * sizeof(uint16_t);
   if (arithmetic == LIMN_ARITHMETIC_INT8)
     return count + count / LIMN_QUANT * (sizeof(float) + sizeof(int32_t));
@@ -52,7 +74,21 @@ typedef struct job {
   const limn_linear *l;
   const limn_linear_call *call;
   int64_t first_panel, end_panel, panels_per_task, rows_per_task, row_tasks;
+  bool is_tiled;
 } job;
+
+/* Whole numbers are on tiles or not as the kernels like it: the bits are the same. */
+static bool is_on_tiles(const limn_linear *l, const limn_linear_call *c) {
+  return c->is_tiled && l->kernels->tiles && c->arithmetic != LIMN_ARITHMETIC_INT8;
+}
+
+static void split_rows(void *user, size_t i) {
+  const job *j = user;
+  const limn_linear_call *c = j->call;
+  int64_t row = (int64_t)i * LIMN_TILE_ROWS, n_in = j->l->n_in;
+  j->l->kernels->tiles->split(least(LIMN_TILE_ROWS, c->n - row), n_in, c->x + row * c->x_step,
+                              c->x_step, split_at(c->scratch, c->arithmetic, c->n, n_in, row));
+}
 
 static void round_rows(void *user, size_t i) {
   const job *j = user;
@@ -120,6 +156,17 @@ static void add_rounded(const limn_linear *l, const limn_linear_call *c, const u
       n, l->n_in, a, step, panel, y, y_step, width);
 }
 
+static void add_tiled(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
+                      int64_t first_row, int64_t n, float *y, int64_t y_step, int64_t width) {
+  const limn_tiles *tiles = l->kernels->tiles;
+  limn_split a = split_at(c->scratch, c->arithmetic, c->n, l->n_in, first_row);
+  if (c->arithmetic == LIMN_ARITHMETIC_BF16)
+    tiles->product_bf16(n, l->n_in, a, panel, y, y_step, width);
+  else
+    tiles->product(l->format, n, l->n_in, a, c->x + first_row * c->x_step, c->x_step, panel, y,
+                   y_step, width);
+}
+
 /* Rows [first_row, first_row + n) of one panel, from bias to activation and sum, into y. */
 static void compute_rows(const job *j, int64_t panel, int64_t first_row, int64_t n, float *y,
                          int64_t y_step) {
@@ -129,7 +176,9 @@ static void compute_rows(const job *j, int64_t panel, int64_t first_row, int64_t
   const unsigned char *weights = l->panels + (size_t)panel * l->panel_size;
   const float *x = c->x + first_row * c->x_step;
   put_bias(y, y_step, n, l->bias + out, width);
-  if (c->arithmetic != LIMN_ARITHMETIC_F32)
+  if (j->is_tiled)
+    add_tiled(l, c, weights, first_row, n, y, y_step, width);
+  else if (c->arithmetic != LIMN_ARITHMETIC_F32)
     add_rounded(l, c, weights, first_row, n, y, y_step, width);
   else if (n == 1 && l->format != LIMN_FORMAT_F32)
     add_row(l, weights, x, y, width);
@@ -176,10 +225,11 @@ static void compute(void *user, size_t i) {
  */
 static size_t cut(job *j, int64_t n_threads) {
   enum { SMALL = 64 * 1024, ROWS = 16 * LIMN_TILE };
+  _Static_assert(ROWS % LIMN_TILE_ROWS == 0, "tasks are whole blocks of rows");
   int64_t n_panels = j->end_panel - j->first_panel, n = j->call->n, some = 4 * n_threads;
   j->rows_per_task = n;
   j->panels_per_task = 1;
-  if (n_panels < some && n > ROWS) j->rows_per_task = ROWS;
+  if (n_panels < some && n > ROWS) j->rows_per_task = j->is_tiled ? 2 * ROWS : ROWS;
   if (n <= LIMN_TILE) {
     int64_t fit = SMALL / (int64_t)j->l->panel_size;
     j->panels_per_task = least(fit, n_panels / some) > 1 ? least(fit, n_panels / some) : 1;
@@ -195,7 +245,10 @@ void limn_linear_apply(const limn_linear *l, limn_pool *pool, const limn_linear_
     j.first_panel = call->first_out / LIMN_PANEL;
     j.end_panel = (call->first_out + call->n_out + LIMN_PANEL - 1) / LIMN_PANEL;
   }
-  if (call->arithmetic != LIMN_ARITHMETIC_F32)
+  j.is_tiled = is_on_tiles(l, call);
+  if (j.is_tiled)
+    limn_pool_run(pool, (size_t)((call->n + LIMN_TILE_ROWS - 1) / LIMN_TILE_ROWS), split_rows, &j);
+  else if (call->arithmetic != LIMN_ARITHMETIC_F32)
     limn_pool_run(pool, (size_t)((call->n + LIMN_TILE - 1) / LIMN_TILE), round_rows, &j);
   limn_pool_run(pool, cut(&j, limn_pool_size(pool)), compute, &j);
 }

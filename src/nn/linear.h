@@ -47,8 +47,10 @@ typedef enum limn_arithmetic {
   LIMN_ARITHMETIC_INT8  /* weights in q8 or q4 */
 } limn_arithmetic;
 
-/* Room for n rounded rows of up to n_in numbers: bytes, a multiple of 64; 0 for F32. */
-size_t limn_linear_scratch_size(limn_arithmetic arithmetic, int64_t n, int64_t n_in);
+/* Room for n rows of up to n_in numbers, rounded or split: bytes, a multiple of 64; 0 for F32
+   without tiles. */
+size_t limn_linear_scratch_size(const limn_kernels *kernels, limn_arithmetic arithmetic, int64_t n,
+                                int64_t n_in);
 
 /* What to compute; what is not set is not done. */
 typedef struct limn_linear_call {
@@ -63,7 +65,8 @@ typedef struct limn_linear_call {
   int64_t add_step;
   int64_t first_out, n_out; /* only these outputs, whole panels; 0, 0 for all */
   limn_arithmetic arithmetic;
-  void *scratch; /* for other arithmetic than F32 */
+  bool is_tiled; /* on tiles where the kernels have them: other bits, for all rows alike */
+  void *scratch; /* of limn_linear_scratch_size, aligned to 64 bytes */
 } limn_linear_call;
 
 void limn_linear_apply(const limn_linear *l, limn_pool *pool, const limn_linear_call *call);

@@ -6,6 +6,8 @@
  */
 #include "nn/rows.h"
 
+#include "base/cpu.h"
+
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,10 +19,12 @@ int64_t limn_row_step(int64_t width) {
   return step % 1024 == 0 ? step + 16 : step;
 }
 
-limn_status limn_nn_choose_kernels(const limn_kernels **out, limn_error *err) {
-  const char *name = getenv("LIMN_KERNELS");
-  *out = limn_kernels_choose(limn_cpu_features(), name);
-  if (*out) return LIMN_OK;
+/* Tiles need the system's permission, and must have shown that they work. */
+static bool may_use_tiles(const limn_kernels *kernels) {
+  return limn_cpu_ask_for_tiles() && limn_tiles_work(kernels);
+}
+
+static limn_status refuse_kernels(const char *name, limn_error *err) {
   for (size_t i = 0; limn_kernels_all[i]; i++) {
     if (strcmp(limn_kernels_all[i]->name, name) == 0)
       return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
@@ -28,9 +32,24 @@ limn_status limn_nn_choose_kernels(const limn_kernels **out, limn_error *err) {
                             name, limn_cpu_features());
   }
   return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
-                        "LIMN_KERNELS is \"%s\", expected scalar, avx2, avx512, avx512_vnni or "
-                        "nothing",
+                        "LIMN_KERNELS is \"%s\", expected scalar, avx2, avx512, avx512_vnni, amx "
+                        "or nothing",
                         name);
+}
+
+limn_status limn_nn_choose_kernels(const limn_kernels **out, limn_error *err) {
+  const char *name = getenv("LIMN_KERNELS");
+  bool is_asked = name && *name;
+  *out = limn_kernels_choose(limn_cpu_features(), name);
+  if (!*out) return refuse_kernels(name, err);
+  if (!(*out)->tiles || may_use_tiles(*out)) return LIMN_OK;
+  if (is_asked)
+    return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
+                          "LIMN_KERNELS is \"%s\", whose tiles the system does not allow, or which "
+                          "do not work",
+                          name);
+  *out = limn_kernels_choose(limn_cpu_features(), "avx512_vnni"); /* whose instructions it has */
+  return LIMN_OK;
 }
 
 /* ---- row by row -------------------------------------------------------------------------------

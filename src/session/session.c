@@ -39,6 +39,7 @@ static void set_sequence(limn_session *s, const limn_session_options *options) {
   limn_sequence *sequence = &s->sequence;
   sequence->should_stop = options->should_stop;
   sequence->should_stop_user = options->should_stop_user;
+  sequence->is_invariant = options->invariant;
   sequence->n_ctx = options->n_ctx ? options->n_ctx : config->n_ctx;
   sequence->end_layer = options->stop_at_layer == 0    ? config->n_layer
                         : options->stop_at_layer == -1 ? 0

@@ -106,6 +106,7 @@ limn_status limn_speculator_new(limn_session *session, limn_sampler *sampler,
     return status;
   }
   memcpy(s->ids, ids, n * sizeof *ids);
+  session->sequence.is_invariant = true;
   *out = s;
   return LIMN_OK;
 }
