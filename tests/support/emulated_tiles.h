@@ -15,6 +15,7 @@
 #include "kernels/kernels.h"
 
 #include <math.h>
+#include <stdatomic.h>
 
 /* ---- the instructions -------------------------------------------------------------------------
  */
@@ -26,6 +27,8 @@ static _Thread_local struct emulated {
   _Alignas(64) unsigned char tile[8][16][64];
 } emulated;
 
+/* How many products of tiles there were, by all threads. */
+static atomic_int emulated_products;
 /* Set by a test that wants to see a processor whose sums are wrong. */
 static bool emulated_is_broken;
 
@@ -74,6 +77,7 @@ static void emulated_check_product(int c, int a, int b) {
   emulated_check(a);
   emulated_check(b);
   assert_true(c != a && a != b && b != c);
+  atomic_fetch_add_explicit(&emulated_products, 1, memory_order_relaxed);
   assert_true(emulated.rows[c] == emulated.rows[a] && emulated.bytes[c] == emulated.bytes[b]);
   assert_true(emulated.bytes[a] == 4 * emulated.rows[b]);
 }

@@ -80,7 +80,9 @@ static const char *const edit_patterns[] = {NULL,
                                             "ln_final.hook_scale",
                                             "*attn_scores"};
 
+/* Invariant: what is promised here holds on tiles only then. */
 static limn_session *new_session(const reference *r, limn_session_options options) {
+  options.invariant = true;
   limn_error err;
   limn_session *s;
   CHECK_OK(limn_session_new(r->model, &options, &s, &err), err);

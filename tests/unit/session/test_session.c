@@ -16,7 +16,9 @@ static limn_status look(void *user, const limn_observation *seen, limn_error *er
   return LIMN_OK;
 }
 
+/* Invariant: what is promised here holds on tiles only then. */
 static limn_session *new_session(const reference *r, limn_session_options options) {
+  options.invariant = true;
   limn_error err;
   limn_session *s;
   CHECK_OK(limn_session_new(r->model, &options, &s, &err), err);

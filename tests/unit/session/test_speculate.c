@@ -24,7 +24,9 @@ static size_t make_text(int32_t *ids) {
   return (size_t)n;
 }
 
+/* Invariant: what is promised here holds on tiles only then. */
 static limn_session *new_session(const limn_model *model, limn_session_options options) {
+  options.invariant = true;
   limn_error err;
   limn_session *s;
   CHECK_OK(limn_session_new(model, &options, &s, &err), err);
