@@ -18,25 +18,14 @@
  */
 #include "tokenizer/bpe.h"
 
-#include "base/memory.h"
-
 #include <string.h>
 
-/* ---- room
- * ------------------------------------------------------------------------------------- */
-
-struct limn_bpe_candidate {
-  uint32_t symbol; /* what it would make, and so its rank */
-  int32_t place;   /* of the left symbol */
-  uint32_t left, right;
-};
+/* ---- by the heap --------------------------------------------------------------------------------
+ */
 
 void limn_bpe_deinit(limn_bpe *b) {
   limn_free(b->out);
-  limn_free(b->symbols);
-  limn_free(b->previous);
-  limn_free(b->next);
-  limn_free(b->heap);
+  limn_row_deinit(&b->row);
   *b = (limn_bpe){0};
 }
 
@@ -50,100 +39,23 @@ static limn_status reserve_out(limn_bpe *b, size_t n, limn_error *err) {
   return LIMN_OK;
 }
 
-static limn_status reserve_heap(limn_bpe *b, size_t n, limn_error *err) {
-  if (n <= b->heap_capacity) return LIMN_OK;
-  if (n > INT32_MAX / 4)
-    return limn_out_of_memory(err, "a piece of over five hundred million bytes");
-  limn_free(b->symbols);
-  limn_free(b->previous);
-  limn_free(b->next);
-  limn_free(b->heap);
-  b->heap_capacity = 0;
-  b->symbols = limn_resize(NULL, n, sizeof *b->symbols);
-  b->previous = limn_resize(NULL, n, sizeof *b->previous);
-  b->next = limn_resize(NULL, n, sizeof *b->next);
-  b->heap = limn_resize(NULL, 2 * n, sizeof *b->heap);
-  if (!b->symbols || !b->previous || !b->next || !b->heap)
-    return limn_out_of_memory(err, "a long piece of text");
-  b->heap_capacity = n;
-  return LIMN_OK;
-}
-
-/* ---- the heap: candidates by (rank, place) ------------------------------------------------------
- */
-
-static bool comes_before(const struct limn_bpe_candidate *a, const struct limn_bpe_candidate *b) {
-  return a->symbol != b->symbol ? a->symbol < b->symbol : a->place < b->place;
-}
-
-static void push_candidate(limn_bpe *b, struct limn_bpe_candidate candidate) {
-  size_t i = b->n_heap++;
-  while (i > 0 && comes_before(&candidate, &b->heap[(i - 1) / 2])) {
-    b->heap[i] = b->heap[(i - 1) / 2];
-    i = (i - 1) / 2;
-  }
-  b->heap[i] = candidate;
-}
-
-static struct limn_bpe_candidate pop_candidate(limn_bpe *b) {
-  struct limn_bpe_candidate first = b->heap[0], last = b->heap[--b->n_heap];
-  size_t i = 0;
-  for (;;) {
-    size_t child = 2 * i + 1;
-    if (child >= b->n_heap) break;
-    if (child + 1 < b->n_heap && comes_before(&b->heap[child + 1], &b->heap[child])) child++;
-    if (!comes_before(&b->heap[child], &last)) break;
-    b->heap[i] = b->heap[child];
-    i = child;
-  }
-  b->heap[i] = last;
-  return first;
-}
-
-static void consider(limn_bpe *b, const limn_symbols *s, int32_t place) {
-  uint32_t left = b->symbols[place], right = b->symbols[b->next[place]];
-  uint32_t symbol = limn_symbols_find(s, left, right);
-  if (symbol != LIMN_NO_SYMBOL)
-    push_candidate(b, (struct limn_bpe_candidate){symbol, place, left, right});
-}
-
-/*
- * A merge makes candidates stale rather than looking for them: one that no longer names two
- * neighbours is dropped when its turn comes. A merge puts in at most one more than it takes out.
- */
-static void merge_by_heap(limn_bpe *b, const limn_symbols *s, int32_t n) {
-  b->n_heap = 0;
-  for (int32_t i = 0; i + 1 < n; i++)
-    consider(b, s, i);
-  while (b->n_heap > 0) {
-    struct limn_bpe_candidate c = pop_candidate(b);
-    int32_t right = b->next[c.place];
-    if (b->symbols[c.place] != c.left || right < 0 || b->symbols[right] != c.right) continue;
-    b->symbols[c.place] = c.symbol;
-    b->symbols[right] = LIMN_NO_SYMBOL;
-    b->next[c.place] = b->next[right];
-    if (b->next[c.place] >= 0) {
-      b->previous[b->next[c.place]] = c.place;
-      consider(b, s, c.place);
-    }
-    if (b->previous[c.place] >= 0) consider(b, s, b->previous[c.place]);
-  }
+static bool find_symbol(const void *table, int32_t left, int32_t right, limn_made *out) {
+  uint32_t symbol = limn_symbols_find(table, (uint32_t)left, (uint32_t)right);
+  *out = (limn_made){(int32_t)symbol, (int32_t)symbol};
+  return symbol != LIMN_NO_SYMBOL;
 }
 
 limn_status limn_bpe_heap(limn_bpe *b, const limn_symbols *s, const unsigned char *piece, size_t n,
                           limn_error *err) {
-  limn_status status = reserve_heap(b, n, err);
-  if (status == LIMN_OK) status = reserve_out(b, n, err);
+  limn_status status = reserve_out(b, n, err);
+  if (status == LIMN_OK) status = limn_row_resize(&b->row, n, err);
+  for (size_t i = 0; status == LIMN_OK && i < n; i++)
+    b->row.ids[i] = piece[i];
+  if (status == LIMN_OK) status = limn_row_merge_by(&b->row, find_symbol, s, 0, err);
   if (status != LIMN_OK) return status;
-  for (size_t i = 0; i < n; i++) {
-    b->symbols[i] = piece[i];
-    b->previous[i] = (int32_t)i - 1;
-    b->next[i] = i + 1 < n ? (int32_t)i + 1 : -1;
-  }
-  merge_by_heap(b, s, (int32_t)n);
-  b->n_out = 0;
-  for (int32_t i = 0; i >= 0; i = b->next[i])
-    b->out[b->n_out++] = b->symbols[i];
+  b->n_out = b->row.n;
+  for (size_t i = 0; i < b->n_out; i++)
+    b->out[i] = (uint32_t)b->row.ids[i];
   return LIMN_OK;
 }
 

@@ -5,15 +5,13 @@
 #define LIMN_SRC_TOKENIZER_BPE_H
 
 #include "tokenizer/merge.h"
+#include "tokenizer/pairs.h"
 
 /* Working space, kept between pieces, and the result. Start from {0}. */
 typedef struct limn_bpe {
   uint32_t *out; /* (n_out) symbols */
   size_t n_out, capacity;
-  uint32_t *symbols; /* the rest is the heap's */
-  int32_t *previous, *next;
-  struct limn_bpe_candidate *heap;
-  size_t n_heap, heap_capacity;
+  limn_row row; /* for the heap */
 } limn_bpe;
 
 void limn_bpe_deinit(limn_bpe *b);

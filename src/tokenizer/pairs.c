@@ -59,7 +59,7 @@ void limn_pairs_deinit(limn_pairs *p) {
  */
 
 struct limn_row_candidate {
-  int32_t rank, place, left, right, result;
+  int32_t rank, place, left, right;
 };
 
 static bool comes_before(const struct limn_row_candidate *a, const struct limn_row_candidate *b) {
@@ -108,6 +108,17 @@ bool limn_row_push(limn_row *row, int32_t id, size_t start) {
   return true;
 }
 
+limn_status limn_row_resize(limn_row *row, size_t n, limn_error *err) {
+  if (n > row->capacity) {
+    int32_t *ids = limn_resize(row->ids, n, sizeof *ids);
+    if (!ids) return limn_out_of_memory(err, "a long piece of text");
+    row->ids = ids;
+    row->capacity = n;
+  }
+  row->n = n;
+  return LIMN_OK;
+}
+
 void limn_row_deinit(limn_row *row) {
   limn_free(row->ids);
   limn_free(row->starts);
@@ -121,7 +132,7 @@ void limn_row_deinit(limn_row *row) {
 static limn_status reserve(limn_row *row, size_t n, limn_error *err) {
   if (n <= row->work_capacity) return LIMN_OK;
   if (n > INT32_MAX / 2) return limn_out_of_memory(err, "a piece of over a thousand million bytes");
-  size_t capacity = n < 64 ? 64 : n + n / 2;
+  size_t capacity = n < 64 ? 64 : n;
   row->work_capacity = 0;
   int32_t *prev = limn_resize(row->prev, capacity, sizeof *prev);
   if (prev) row->prev = prev;
@@ -134,48 +145,77 @@ static limn_status reserve(limn_row *row, size_t n, limn_error *err) {
   return LIMN_OK;
 }
 
-/* `ids` is where the part that is merged begins. */
-static void consider(limn_row *row, const limn_pairs *pairs, const int32_t *ids, int32_t place) {
-  int32_t left = ids[place], right = ids[row->next[place]];
-  const limn_pair *pair = limn_pairs_find(pairs, left, right);
-  if (pair)
-    push_candidate(row, (struct limn_row_candidate){pair->rank, place, left, right, pair->result});
+/* What merges the part of a row that begins at `ids`. */
+typedef struct merging {
+  limn_row *row;
+  limn_row_find *find;
+  const void *table;
+  int32_t *ids;
+} merging;
+
+static void consider(const merging *m, int32_t place) {
+  int32_t left = m->ids[place], right = m->ids[m->row->next[place]];
+  limn_made made;
+  if (m->find(m->table, left, right, &made))
+    push_candidate(m->row, (struct limn_row_candidate){made.rank, place, left, right});
 }
 
-static void merge_all(limn_row *row, const limn_pairs *pairs, int32_t *ids) {
+static void merge_all(const merging *m) {
+  limn_row *row = m->row;
   while (row->n_heap > 0) {
     struct limn_row_candidate c = pop_candidate(row);
     int32_t right = row->next[c.place];
-    if (ids[c.place] != c.left || right < 0 || ids[right] != c.right) continue;
-    ids[c.place] = c.result;
-    ids[right] = INT32_MIN; /* no longer a symbol */
+    limn_made made;
+    if (m->ids[c.place] != c.left || right < 0 || m->ids[right] != c.right) continue;
+    if (!m->find(m->table, c.left, c.right, &made)) continue; /* it was found before */
+    m->ids[c.place] = made.id;
+    m->ids[right] = INT32_MIN; /* no longer a symbol */
+    row->last[0] = c.left;
+    row->last[1] = c.right;
     row->next[c.place] = row->next[right];
     if (row->next[c.place] >= 0) {
       row->prev[row->next[c.place]] = c.place;
-      consider(row, pairs, ids, c.place);
+      consider(m, c.place);
     }
-    if (row->prev[c.place] >= 0) consider(row, pairs, ids, row->prev[c.place]);
+    if (row->prev[c.place] >= 0) consider(m, row->prev[c.place]);
   }
 }
 
-limn_status limn_row_merge(limn_row *row, const limn_pairs *pairs, size_t from, limn_error *err) {
-  size_t n = row->n - from, left = from;
+static void close_up(limn_row *row, size_t from) {
+  size_t left = from;
+  for (size_t i = from; i < row->n; i++) {
+    if (row->ids[i] == INT32_MIN) continue;
+    if (row->starts) row->starts[left] = row->starts[i];
+    row->ids[left++] = row->ids[i];
+  }
+  row->n = left;
+}
+
+limn_status limn_row_merge_by(limn_row *row, limn_row_find *find, const void *table, size_t from,
+                              limn_error *err) {
+  size_t n = row->n - from;
+  row->last[0] = row->last[1] = -1;
   limn_status status = reserve(row, n, err);
   if (status != LIMN_OK || n == 0) return status;
-  int32_t *ids = row->ids + from;
+  merging m = {row, find, table, row->ids + from};
   row->n_heap = 0;
   for (size_t i = 0; i < n; i++) {
     row->prev[i] = (int32_t)i - 1;
     row->next[i] = i + 1 < n ? (int32_t)i + 1 : -1;
   }
   for (size_t i = 0; i + 1 < n; i++)
-    consider(row, pairs, ids, (int32_t)i);
-  merge_all(row, pairs, ids);
-  for (size_t i = from; i < row->n; i++) {
-    if (row->ids[i] == INT32_MIN) continue;
-    row->ids[left] = row->ids[i];
-    row->starts[left++] = row->starts[i];
-  }
-  row->n = left;
+    consider(&m, (int32_t)i);
+  merge_all(&m);
+  close_up(row, from);
   return LIMN_OK;
+}
+
+static bool find_in_pairs(const void *table, int32_t left, int32_t right, limn_made *out) {
+  const limn_pair *pair = limn_pairs_find(table, left, right);
+  if (pair) *out = (limn_made){pair->rank, pair->result};
+  return pair;
+}
+
+limn_status limn_row_merge(limn_row *row, const limn_pairs *pairs, size_t from, limn_error *err) {
+  return limn_row_merge_by(row, find_in_pairs, pairs, from, err);
 }

@@ -5,6 +5,7 @@
  * Both are hash tables with open addressing, at most half full, built once and then only read.
  */
 #include "base/utf8.h"
+#include "tokenizer/pairs.h"
 #include "tokenizer/tokenizer.h"
 
 #include <limits.h>
@@ -196,45 +197,29 @@ static size_t text_size(const limn_tokenizer *t, int32_t id) {
 /* ---- the last step: symbols in order of rank ----------------------------------------------------
  */
 
+static bool find_by_ids(const void *table, int32_t left, int32_t right, limn_made *out) {
+  const limn_merge *merge = limn_tokenizer_find_merge(table, left, right);
+  if (merge) *out = (limn_made){merge->rank, merge->result};
+  return merge;
+}
+
 /*
  * Several merges may make one token: a file of ranks allows any two tokens that together are
  * a third. Only one of them is ever done, the last when the token's bytes are merged alone: until
  * a merge reaches beyond those bytes, nothing around them changes what happens among them.
  */
-static limn_status last_merge(const limn_tokenizer *t, int32_t id, limn_merge *out,
+static limn_status last_merge(const limn_tokenizer *t, int32_t id, limn_row *row, limn_merge *out,
                               limn_error *err) {
   size_t n;
   const char *bytes = limn_tokenizer_bytes(t, id, &n);
-  int32_t *ids = limn_resize(NULL, n + 1, sizeof *ids);
-  const limn_merge **pairs = limn_alloc_zeroed(n + 1, sizeof *pairs), *last = NULL;
-  if (!ids || !pairs) {
-    limn_free(ids);
-    limn_free(pairs);
-    return limn_out_of_memory(err, "a table of merges");
-  }
-  for (size_t i = 0; i < n; i++)
-    ids[i] = t->byte_ids[(unsigned char)bytes[i]];
-  for (size_t i = 0; i + 1 < n; i++)
-    pairs[i] = limn_tokenizer_find_merge(t, ids[i], ids[i + 1]);
-  for (;;) {
-    size_t best = n;
-    for (size_t i = 0; i + 1 < n; i++) {
-      if (pairs[i] && (best == n || pairs[i]->rank < pairs[best]->rank)) best = i;
-    }
-    if (best == n) break;
-    last = pairs[best];
-    ids[best] = last->result;
-    n--;
-    memmove(ids + best + 1, ids + best + 2, (n - best - 1) * sizeof *ids);
-    memmove(pairs + best, pairs + best + 1, (n - best) * sizeof *pairs);
-    if (best > 0) pairs[best - 1] = limn_tokenizer_find_merge(t, ids[best - 1], ids[best]);
-    if (best + 1 < n) pairs[best] = limn_tokenizer_find_merge(t, ids[best], ids[best + 1]);
-  }
   out->result = -1; /* the token is never made */
-  if (n == 1 && last && ids[0] == id) *out = *last;
-  limn_free(ids);
-  limn_free(pairs);
-  return LIMN_OK;
+  limn_status status = limn_row_resize(row, n, err);
+  for (size_t i = 0; status == LIMN_OK && i < n; i++)
+    row->ids[i] = t->byte_ids[(unsigned char)bytes[i]];
+  if (status == LIMN_OK) status = limn_row_merge_by(row, find_by_ids, t, 0, err);
+  if (status == LIMN_OK && row->n == 1 && row->ids[0] == id && row->last[0] >= 0)
+    *out = *limn_tokenizer_find_merge(t, row->last[0], row->last[1]);
+  return status;
 }
 
 static int by_rank(const void *a, const void *b) {
@@ -248,6 +233,7 @@ static limn_status collect_merges(const limn_tokenizer *t, limn_merge **out, siz
   limn_status status = LIMN_OK;
   limn_merge *by_result = limn_resize(NULL, (size_t)t->vocab_size + 1, sizeof *by_result);
   uint8_t *counts = limn_alloc_zeroed((size_t)t->vocab_size + 1, 1);
+  limn_row row = {0};
   *n = 0;
   if (!by_result || !counts) status = limn_out_of_memory(err, "a table of merges");
   for (size_t i = 0; status == LIMN_OK && i <= t->merge_mask; i++) {
@@ -257,10 +243,11 @@ static limn_status collect_merges(const limn_tokenizer *t, limn_merge **out, siz
     if (counts[m->result] < 2) counts[m->result]++;
   }
   for (int32_t id = 0; status == LIMN_OK && id < t->vocab_size; id++) {
-    if (counts[id] == 2) status = last_merge(t, id, &by_result[id], err);
+    if (counts[id] == 2) status = last_merge(t, id, &row, &by_result[id], err);
     if (counts[id] > 0 && by_result[id].result >= 0) by_result[(*n)++] = by_result[id];
   }
   limn_free(counts);
+  limn_row_deinit(&row);
   if (status == LIMN_OK) qsort(by_result, *n, sizeof *by_result, by_rank);
   *out = status == LIMN_OK ? by_result : NULL;
   if (status != LIMN_OK) limn_free(by_result);
