@@ -124,19 +124,31 @@ static bool sort_pairs(const limn_symbols *s, buckets *b) {
   return true;
 }
 
-/* Takes the places of a bucket's pairs under a displacement; false when one is not free. */
+/* Whether the places of n pairs are free; nothing branches on a single one. */
+static bool are_free(const limn_symbols *s, const buckets *b, const uint64_t *hashes, size_t n,
+                     uint32_t displacement) {
+  uint64_t taken = 0;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t place = limn_symbols_place(hashes[i], displacement, s->pair_shift);
+    taken |= b->taken[place >> 6] >> (place & 63);
+  }
+  return !(taken & 1);
+}
+
+/* Takes the free places of n pairs; false, and nothing is taken, where two of them meet. */
 static bool take_places(const limn_symbols *s, buckets *b, const uint64_t *hashes, size_t n,
                         uint32_t displacement) {
   for (size_t i = 0; i < n; i++) {
     uint32_t place = limn_symbols_place(hashes[i], displacement, s->pair_shift);
-    if (b->taken[place >> 6] >> (place & 63) & 1) {
-      while (i-- > 0) {
-        place = limn_symbols_place(hashes[i], displacement, s->pair_shift);
-        b->taken[place >> 6] &= ~((uint64_t)1 << (place & 63));
-      }
-      return false;
+    uint64_t bit = (uint64_t)1 << (place & 63);
+    bool is_taken = b->taken[place >> 6] & bit;
+    b->taken[place >> 6] |= bit;
+    if (!is_taken) continue;
+    while (i-- > 0) {
+      place = limn_symbols_place(hashes[i], displacement, s->pair_shift);
+      b->taken[place >> 6] &= ~((uint64_t)1 << (place & 63));
     }
-    b->taken[place >> 6] |= (uint64_t)1 << (place & 63);
+    return false;
   }
   return true;
 }
@@ -149,8 +161,9 @@ static bool place_bucket(limn_symbols *s, buckets *b, uint32_t bucket) {
   for (size_t i = 0; i < n; i++)
     hashes[i] = hash_of(s, pairs[i]);
   uint32_t displacement = 1;
-  while (!take_places(s, b, hashes, n, displacement))
+  while (!are_free(s, b, hashes, n, displacement) || !take_places(s, b, hashes, n, displacement)) {
     if (++displacement > UINT16_MAX) return false;
+  }
   s->displacements[bucket] = (uint16_t)displacement;
   for (size_t i = 0; i < n; i++)
     s->pairs[limn_symbols_place(hashes[i], displacement, s->pair_shift)] =
