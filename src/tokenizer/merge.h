@@ -153,32 +153,45 @@ typedef struct question {
   uint32_t left, place;
 } question;
 
-/* Makes one merge and asks what it leads to; 0 where there is none. */
-static INLINE uint32_t lane_ask(lane *l, const limn_symbols *s, question *q, bool is_wide) {
-  uint32_t least = least_key(l->keys, is_wide);
-  least = least < IDLE ? least : IDLE;
-  uint32_t symbol = least >> PLACE_BITS;
-  uint64_t i = least & 63, alive = l->alive;
+/* Makes the merge of a key and asks what it leads to. Returns the place that is gone. */
+static INLINE uint64_t lane_merge(lane *l, const limn_symbols *s, uint32_t key, question *q) {
+  uint32_t symbol = key >> PLACE_BITS;
+  uint64_t i = key & 63, alive = l->alive;
   uint64_t behind = alive & (UINT64_MAX - 1) << i, before = alive & (((uint64_t)1 << i) - 1);
   uint64_t farther = behind & (behind - 1);
   uint64_t left = 63 - (uint64_t)__builtin_clzll(before);
-  l->keys[lowest(behind)] = DEAD;
   l->symbols[i] = symbol;
   l->alive = alive ^ behind ^ farther;
   q->before = limn_symbols_key(l->symbols[left], symbol);
   q->behind = limn_symbols_key(symbol, l->symbols[lowest(farther)]);
   q->before_at = limn_symbols_look(s, q->before);
   q->behind_at = limn_symbols_look(s, q->behind);
-  __builtin_prefetch(q->before_at);
-  __builtin_prefetch(q->behind_at);
   q->left = (uint32_t)left;
   q->place = (uint32_t)i;
+  return lowest(behind);
+}
+
+static INLINE uint32_t key_before(const question *q) {
+  return limn_symbols_made(*q->before_at, q->before) << PLACE_BITS | q->left;
+}
+
+static INLINE uint32_t key_behind(const question *q) {
+  return limn_symbols_made(*q->behind_at, q->behind) << PLACE_BITS | q->place;
+}
+
+/* One merge, and its questions; 0 where there is none. */
+static INLINE uint32_t lane_ask(lane *l, const limn_symbols *s, question *q, bool is_wide) {
+  uint32_t least = least_key(l->keys, is_wide);
+  least = least < IDLE ? least : IDLE;
+  l->keys[lane_merge(l, s, least, q)] = DEAD;
+  __builtin_prefetch(q->before_at);
+  __builtin_prefetch(q->behind_at);
   return least ^ IDLE;
 }
 
 static INLINE void lane_answer(lane *l, const question *q) {
-  l->keys[q->place] = limn_symbols_made(*q->behind_at, q->behind) << PLACE_BITS | q->place;
-  l->keys[q->left] = limn_symbols_made(*q->before_at, q->before) << PLACE_BITS | q->left;
+  l->keys[q->place] = key_behind(q);
+  l->keys[q->left] = key_before(q);
 }
 
 static INLINE void merge_group(lane *lanes, const limn_symbols *s, limn_window *const *windows,

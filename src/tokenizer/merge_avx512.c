@@ -9,6 +9,7 @@
 #define LIMN_MERGER_ISA "avx512"
 #define LIMN_MERGER_LANES
 #define LIMN_MERGER_LEAST
+#define LIMN_MERGER_TINY
 #include "tokenizer/merge.h"
 
 static inline uint32_t least_in(__m512i keys) {
@@ -74,6 +75,39 @@ static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wi
   symbols = _mm512_maskz_compress_epi32(high, _mm512_load_si512(l->symbols + 16));
   _mm512_mask_storeu_epi32(out + n_low, (__mmask16)bits(n_high), symbols);
   return n_low + n_high;
+}
+
+/* ---- a single window: the keys stay in registers ------------------------------------------------
+ */
+
+/* The keys of 32 places with another at one. */
+static INLINE void set_key(__m512i keys[2], uint64_t place, uint32_t key) {
+  uint64_t mask = (uint64_t)1 << place;
+  keys[0] = _mm512_mask_set1_epi32(keys[0], (__mmask16)mask, (int)key);
+  keys[1] = _mm512_mask_set1_epi32(keys[1], (__mmask16)(mask >> 16), (int)key);
+}
+
+static INLINE size_t merge_one(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                               uint32_t *out, bool is_wide) {
+  lane l;
+  __m512i keys[2] = {0};
+  lane_start(&l, s, bytes, n, is_wide);
+  l.symbols[32] = l.symbols[64] = LIMN_EDGE;
+  keys[0] = _mm512_load_si512(l.keys);
+  keys[1] = is_wide ? _mm512_load_si512(l.keys + 16) : _mm512_set1_epi32(-1);
+  for (;;) {
+    question q;
+    uint32_t least = least_in(is_wide ? _mm512_min_epu32(keys[0], keys[1]) : keys[0]);
+    if (least > IDLE) return lane_end(&l, n, out, is_wide);
+    set_key(keys, lane_merge(&l, s, least, &q), DEAD);
+    set_key(keys, q.place, key_behind(&q));
+    set_key(keys, q.left, key_before(&q));
+  }
+}
+
+static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                         uint32_t *out) {
+  return n < 16 ? merge_one(s, bytes, n, out, false) : merge_one(s, bytes, n, out, true);
 }
 
 #endif
