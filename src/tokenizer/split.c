@@ -88,6 +88,17 @@ static bool is_in(span s, size_t at, unsigned set) {
   return class_at(s, at, &length) & set;
 }
 
+/* Whether eight bytes are letters of ASCII that are in a set with the lower-case ones. */
+static bool are_letters(const unsigned char *bytes, unsigned set) {
+  const uint64_t each = 0x0101010101010101u, high = 0x80 * each;
+  uint64_t word;
+  memcpy(&word, bytes, 8);
+  if (set & BIT(UPPER)) word |= 0x20 * each;
+  /* Below 0x80, where nothing carries: at least 'a', and not more than 'z'. */
+  uint64_t from_a = word + (0x80 - 'a') * each, beyond_z = word + (0x7f - 'z') * each;
+  return !(word & high) && (from_a & ~beyond_z & high) == high;
+}
+
 /* The end of the run of characters of a set, at most `most` of them. */
 static size_t run_of(span s, size_t at, unsigned set, size_t most) {
   size_t length;
@@ -97,6 +108,10 @@ static size_t run_of(span s, size_t at, unsigned set, size_t most) {
 }
 
 static size_t run_end(span s, size_t at, unsigned set) {
+  if (set & BIT(LOWER)) {
+    while (s.n - at >= 8 && are_letters(s.text + at, set))
+      at += 8;
+  }
   return run_of(s, at, set, SIZE_MAX);
 }
 
