@@ -360,15 +360,15 @@ static bool split_chunk_weights(chunk_weights *w, split_weights *out) {
 static void add_rows_apart(chunk_weights *w, int64_t n, int64_t k, const uint16_t *apart,
                            const float *x, int64_t x_step, float *c, int64_t c_step,
                            int64_t width) {
-  int64_t per_block = limn_split_apart(k);
-  for (int64_t r = 0; r < n; r++)
-    for (int64_t i = 0; i < w->k; i += CHUNK) {
-      if (!(apart[r / SIDE * per_block + i / CHUNK] >> r % SIDE & 1)) continue;
-      widen(w);
-      PLAIN->product(1, smaller(CHUNK, w->k - i), x + r * x_step + i, x_step,
-                     w->wide + i * LIMN_PANEL, LIMN_PANEL, c + r * c_step, c_step, width,
-                     LIMN_SUM_ADD);
-    }
+  for (int64_t first = 0; first < n; first += SIDE, apart += limn_split_apart(k))
+    for (int64_t i = 0; i < w->k; i += CHUNK)
+      for (int64_t r = first, rows = apart[i / CHUNK]; rows; r++, rows >>= 1) {
+        if (!(rows & 1)) continue;
+        widen(w);
+        PLAIN->product(1, smaller(CHUNK, w->k - i), x + r * x_step + i, x_step,
+                       w->wide + i * LIMN_PANEL, LIMN_PANEL, c + r * c_step, c_step, width,
+                       LIMN_SUM_ADD);
+      }
 }
 
 static void multiply_exactly(limn_format format, int64_t n, const uint16_t *a, int64_t a_step,

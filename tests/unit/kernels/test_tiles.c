@@ -538,6 +538,27 @@ static void tiles_that_do_not_work(void **state) {
   assert_false(works);
 }
 
+/* All of AMX is needed, and a name asks for others. */
+static void the_choice(void **state) {
+  (void)state;
+#if defined(__x86_64__)
+  static const char vnni[] =
+      "avx2 fma bmi2 avx512f avx512bw avx512vl avx512dq avx512cd avx512vnni avx512bf16";
+  char all[256];
+  snprintf(all, sizeof all, "%s amxtile amxbf16 amxint8", vnni);
+  assert_ptr_equal(limn_kernels_choose(all, NULL), &limn_kernels_amx);
+  assert_ptr_equal(limn_kernels_choose(all, "avx512_vnni"), &limn_kernels_avx512_vnni);
+  assert_ptr_equal(limn_kernels_choose(vnni, NULL), &limn_kernels_avx512_vnni);
+  assert_null(limn_kernels_choose(vnni, "amx"));
+  all[strlen(all) - strlen(" amxint8")] = '\0';
+  assert_ptr_equal(limn_kernels_choose(all, NULL), &limn_kernels_avx512_vnni);
+  assert_ptr_equal(limn_kernels_choose("amxtile amxbf16 amxint8", NULL), &limn_kernels_scalar);
+  /* Few rows and whatever is not a product are those of the table without. */
+  assert_ptr_equal(limn_kernels_amx.product, limn_kernels_avx512_vnni.product);
+  assert_null(limn_kernels_avx512_vnni.tiles);
+#endif
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(the_instruction),
@@ -551,6 +572,7 @@ int main(void) {
       cmocka_unit_test(whole_numbers_change_no_bit),
       cmocka_unit_test(processor_as_emulation),
       cmocka_unit_test(tiles_that_do_not_work),
+      cmocka_unit_test(the_choice),
   };
   return cmocka_run_group_tests(tests, find_tables, NULL);
 }

@@ -7,6 +7,7 @@
 #include "emulated_tiles.h"
 #include "reference.h"
 
+#include "base/cpu.h"
 #include "models/model.h"
 
 #include <stdlib.h>
@@ -225,6 +226,29 @@ static void speculation_and_sweeps(void **state) {
   assert_int_equal(emulated_products, 0);
 }
 
+/* Asked for by name and not there: an error that says so; not asked for: other kernels. */
+static void a_processor_without(void **state) {
+  (void)state;
+  limn_error err;
+  limn_model *model;
+  char folder[512];
+  if (strstr(limn_cpu_features(), "amxtile")) skip();
+  snprintf(folder, sizeof folder, "%s/gpt2-tiny/f32", LIMN_TEST_DATA);
+  setenv("LIMN_KERNELS", "amx", 1);
+#if defined(__x86_64__)
+  CHECK_FAILS(limn_model_open(folder, NULL, &model, &err), LIMN_ERROR_UNSUPPORTED, err,
+              "LIMN_KERNELS is \"amx\", which this processor cannot run: it has ");
+#else
+  CHECK_FAILS(limn_model_open(folder, NULL, &model, &err), LIMN_ERROR_ARGUMENT, err,
+              "LIMN_KERNELS is \"amx\", expected scalar");
+#endif
+  unsetenv("LIMN_KERNELS");
+  assert_false(limn_cpu_ask_for_tiles());
+  CHECK_OK(limn_model_open(folder, NULL, &model, &err), err);
+  assert_string_not_equal(limn_model_kernels(model), "amx");
+  limn_model_close(model);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(hooks_as_pytorch_has_them),
@@ -233,6 +257,7 @@ int main(void) {
       cmocka_unit_test(invariant_is_without_tiles),
       cmocka_unit_test(batches),
       cmocka_unit_test(speculation_and_sweeps),
+      cmocka_unit_test(a_processor_without),
   };
   make_kernels();
   return cmocka_run_group_tests(tests, reference_set_up, reference_tear_down);
