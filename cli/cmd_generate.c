@@ -42,6 +42,9 @@ static const cli_option options[] = {
     {"speculate", 0, CLI_TEXT, "GUESS", NULL, 0, 0,
      "Guess tokens ahead and check them in one pass, for the same result faster: \"lookup\" in the "
      "text, or the name of a smaller model; :N behind it for at most N guesses"},
+    {"draft-weights", 0, CLI_CHOICE, "file|f32|f16|bf16|q8|q4", "file", 0, 0,
+     "How the model that guesses is stored in memory: it may be the same model in fewer bits"},
+    {"draft-compute", 0, CLI_CHOICE, "f32|bf16|int8", "f32", 0, 0, "How its products are computed"},
     {"trace", 0, CLI_TEXT, "FILE", NULL, 0, 0,
      "Keep the activations of every step in a safetensors file"},
     {"hooks", 'k', CLI_TEXT, "HOOKS", "*", 0, 0, "The steps that --trace keeps"},
@@ -59,6 +62,8 @@ static const cli_example examples[] = {
     {"limn generate 'The king said' -l -n 8 --alternatives 3",
      "Each step with its probability and the likeliest others."},
     {"limn generate --prompts lines.txt -n 50 --json", "Every line of a file, many at once."},
+    {"limn generate 'The king' --weights f32 --speculate tales:4 --draft-weights q4",
+     "The same text; the model in 4 bits guesses, the model in 32 checks."},
     {"limn generate 'The king' -e 'blocks.5.attn.hook_z[:,1]=0'",
      "Without head 1 of layer 5, in the prompt and in every new token."},
     {NULL, NULL}};
@@ -341,15 +346,23 @@ static size_t split_speculate(const char *text, int *n_ahead) {
   return (size_t)(colon - text);
 }
 
-static limn_status check_speculate(const generation *g, limn_error *err) {
-  static const char *const others[] = {"trace", "edit"};
-  for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
-    if (cli_is_given(g->c, others[i]))
+/* An edit that looks at a whole call would see guesses that are then taken back. */
+static limn_status check_edits_are_local(const generation *g, limn_error *err) {
+  for (int i = 0; i < g->s.n_edits; i++) {
+    if (!limn_edit_is_local(g->s.edits[i]))
       return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
-                            "--speculate and --%s are given: guesses that are taken back would "
-                            "take part",
-                            others[i]);
+                            "--speculate and edit \"%s\" are given, expected an edit of single "
+                            "positions: no mean, negative position, file with positions, or keys",
+                            limn_edit_text(g->s.edits[i]));
   }
+  return LIMN_OK;
+}
+
+static limn_status check_speculate(const generation *g, limn_error *err) {
+  if (cli_is_given(g->c, "trace"))
+    return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
+                          "--speculate and --trace are given, a trace would hold guesses that are "
+                          "taken back");
   return LIMN_OK;
 }
 
@@ -359,7 +372,8 @@ static limn_status open_draft(generation *g, const char *name, size_t n, limn_er
   snprintf(text, sizeof text, "%.*s", (int)n, name);
   limn_status status = cli_find_model(text, &folder, err);
   if (status != LIMN_OK) return status;
-  status = limn_model_open(folder, g->m->pool, &g->draft_model, err);
+  limn_model_options how = cli_model_options(g->c, "draft-weights", "draft-compute");
+  status = limn_model_open_with(folder, &how, g->m->pool, &g->draft_model, err);
   limn_free(folder);
   if (status == LIMN_OK) status = limn_session_new(g->draft_model, &o, &g->draft, err);
   return status;
@@ -390,6 +404,7 @@ static limn_status prepare(generation *g, limn_error *err) {
   if (status == LIMN_OK) status = plan(g, err);
   if (status == LIMN_OK) status = open_sampler(g, err);
   if (status == LIMN_OK) status = cli_open_session(g->c, g->m, session_options, &g->s, err);
+  if (status == LIMN_OK && speculate) status = check_edits_are_local(g, err);
   if (status == LIMN_OK && speculate) status = open_speculator(g, n_ahead, err);
   if (status == LIMN_OK && cli_is_given(g->c, "trace"))
     status = cli_collector_new(g->s.session, cli_value(g->c, "hooks"),

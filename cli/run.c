@@ -47,17 +47,17 @@ static int choice(const cli *c, const char *name, const char *words) {
   return place;
 }
 
-static limn_model_options model_options(const cli *c) {
+limn_model_options cli_model_options(const cli *c, const char *weights, const char *compute) {
   return (limn_model_options){.weights =
-                                  (limn_weights)choice(c, "weights", "file|f32|f16|bf16|q8|q4"),
-                              .compute = (limn_compute)choice(c, "compute", "f32|bf16|int8")};
+                                  (limn_weights)choice(c, weights, "file|f32|f16|bf16|q8|q4"),
+                              .compute = (limn_compute)choice(c, compute, "f32|bf16|int8")};
 }
 
 limn_status cli_open_model(const cli *c, cli_model *m, limn_error *err) {
   *m = (cli_model){0};
   limn_status status = cli_find_model(cli_value(c, "model"), &m->folder, err);
   if (status == LIMN_OK) status = limn_pool_new((int)cli_int(c, "threads", 0), &m->pool, err);
-  limn_model_options options = model_options(c);
+  limn_model_options options = cli_model_options(c, "weights", "compute");
   if (status == LIMN_OK)
     status = limn_model_open_with(m->folder, &options, m->pool, &m->model, err);
   if (status == LIMN_OK) status = open_tokenizer(m, err);

@@ -56,6 +56,13 @@ LIMN_API void limn_edit_free(limn_edit *e);
  */
 LIMN_API limn_status limn_edit_attach(limn_edit *e, limn_session *s, int *id, limn_error *err);
 
+/*
+ * Whether what the edit does to a position depends on that position alone, and not on which others
+ * are in the call: such an edit goes with guesses that are taken back (limn/speculate.h). Not so
+ * are mean, negative positions, a file that has positions, and hooks with an axis of keys.
+ */
+LIMN_API bool limn_edit_is_local(const limn_edit *e);
+
 /* The text it was made from. */
 LIMN_API const char *limn_edit_text(const limn_edit *e);
 /* How many numbers it has written so far: 0 after a run says that it met nothing. */

@@ -36,8 +36,10 @@ typedef struct limn_speculation {
  * holds, by at most max_new tokens. The session has max_logits of n_ahead + 1 or more (or
  * all_logits); sampler, session and draft must outlive it. `sampling` is what the sampler was made
  * with. `options` may be NULL. The session is invariant from now on. Observers of the session see
- * guesses that are then taken back. Fails: RANGE (a number below 0, no token, too few max_logits),
- * SHAPE (the draft's vocabulary), MEMORY.
+ * guesses that are then taken back; edits of it take part in every check, and a local one
+ * (limn_edit_is_local) does what it does in decoding one by one. The draft session is not edited by
+ * them. Fails: RANGE (a number below 0, no token, too few max_logits), SHAPE (the draft's
+ * vocabulary), MEMORY.
  */
 LIMN_API limn_status limn_speculator_new(limn_session *session, limn_sampler *sampler,
                                          const limn_sampling *sampling, const int32_t *ids,

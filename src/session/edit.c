@@ -607,3 +607,26 @@ limn_status limn_edit_attach(limn_edit *e, limn_session *s, int *id, limn_error 
   limn_free(names);
   return status;
 }
+
+/* ---- alone or among others --------------------------------------------------------------------
+ */
+
+static bool counts_from_the_end(const item *it) {
+  return it->step < 0 || ((it->is_integer || it->has_start) && it->start < 0) ||
+         (it->has_stop && it->stop < 0);
+}
+
+static bool is_local(const target *t) {
+  for (int i = 0; i < t->rank; i++) {
+    if (!t->is_positional[i]) continue;
+    if (is_key(t, i) || counts_from_the_end(&t->axes[i])) return false;
+    if (t->values && t->value_rank == t->rank) return false;
+  }
+  return true;
+}
+
+bool limn_edit_is_local(const limn_edit *e) {
+  for (size_t i = 0; i < e->n_targets; i++)
+    if (e->kind == MEAN || !is_local(&e->targets[i])) return false;
+  return true;
+}

@@ -128,8 +128,31 @@ check "which is the same model, so that every guess is kept" \
 run 0 generate "$prompt" -n 30 --seed 5 --speculate tales
 run 2 generate "$prompt" --speculate lookup --trace "$work/x"
 complains "--speculate and --trace are given"
-run 2 generate "$prompt" --speculate lookup -e 'blocks.0.attn.hook_z=0'
-complains "--speculate and --edit are given"
+run 0 generate "$prompt" -n 40 --json --speculate tales:3 --draft-weights q4 --draft-compute int8
+tokens >"$work/guessed"
+check "the same with itself in 4 bits that guesses" cmp -s "$work/plain" "$work/guessed"
+check "which is right now and then, and not always" \
+  sh -c 'grep -qE "\"n_kept\": [1-9]" "$1" && ! grep -qE "\"n_guessed\": ([0-9]+), \"n_kept\": \1}" "$1"' sh "$work/out"
+run 2 generate "$prompt" --speculate tales --draft-compute bf16 --draft-weights q8
+complains "computing in bf16 with weights in q8"
+# Edits of single positions apply to guesses as to tokens that are made one by one.
+for edit in 'blocks.5.attn.hook_z[:,1]=0' 'blocks.*.hook_mlp_out[...]*=0.5' \
+  'blocks.2.hook_resid_post[12:30:2]+=0.25' 'blocks.1.attn.hook_k[3]*=2'; do
+  run 0 generate "$prompt" -n 40 --ignore-end --json -e "$edit"
+  tokens >"$work/plain"
+  for guess in lookup tales:4; do
+    run 0 generate "$prompt" -n 40 --ignore-end --json -e "$edit" --speculate $guess
+    tokens >"$work/guessed"
+    check "the same tokens with $edit, guessed by $guess" cmp -s "$work/plain" "$work/guessed"
+  done
+done
+"$LIMN" trace "$prompt" --hooks 'blocks.2.hook_resid_pre' -o "$work/other.safetensors" >"$work/out"
+for edit in 'blocks.4.attn.hook_z[:,1]=mean' 'blocks.2.hook_resid_pre[-1]=0' \
+  'blocks.2.hook_resid_pre[::-2]=0' 'blocks.0.attn.hook_pattern[1,:,0]=0' \
+  "blocks.2.hook_resid_pre[-3:]=0" "blocks.2.hook_resid_pre=@$work/other.safetensors"; do
+  run 2 generate "$prompt" --speculate lookup -e "$edit"
+  complains "expected an edit of single positions"
+done
 run 2 generate "$prompt" --speculate /nowhere
 complains "/nowhere"
 run 2 generate "$prompt" --speculate "$tiny"
