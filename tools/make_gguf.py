@@ -5,7 +5,8 @@
     tools/make_gguf.py FOLDER -o FILE --dtype q8_0     bf16, f16, q8_0, q4_0
 
 Every matrix takes the one number format that is asked for, the token embedding too, which is also
-the unembedding; vectors and the position embedding stay float32, as llama.cpp wants them. A matrix
+the unembedding (--untied writes it a second time for that, for readers that want a tensor of that
+name); vectors and the position embedding stay float32, as llama.cpp wants them. A matrix
 whose rows are no multiple of a block of 32 stays float32 as well. The tokenizer comes from
 vocab.json and merges.txt where the folder has them. Needs the packages numpy and gguf.
 """
@@ -64,7 +65,7 @@ class Folder:
         return found.reshape(entry["shape"])
 
 
-def listed(folder):
+def listed(folder, is_untied):
     """(name in GGUF, name in the folder, to be transposed) of each tensor."""
     yield "token_embd.weight", "wte.weight", False
     yield "position_embd.weight", "wpe.weight", False
@@ -77,6 +78,8 @@ def listed(folder):
         yield f"output_norm.{part}", f"ln_f.{part}", False
     if "lm_head.weight" in folder.entries:
         yield "output.weight", "lm_head.weight", False
+    elif is_untied:
+        yield "output.weight", "wte.weight", False
 
 
 def stored_as(name, array, dtype):
@@ -134,20 +137,20 @@ def add_tokenizer(writer, path, config):
     writer.add_add_bos_token(False)
 
 
-def write(path, out, dtype="f32"):
+def write(path, out, dtype="f32", is_untied=False):
     """Two passes over the tensors, so that memory holds one only: sizes, then bytes."""
     folder = Folder(path)
     kind, file_type = DTYPES[dtype]
     writer = GGUFWriter(out, "gpt2", endianess=GGUFEndian.LITTLE)
     add_configuration(writer, folder, path.name, file_type)
     add_tokenizer(writer, path, folder.config)
-    for name, source, is_transposed in listed(folder):
+    for name, source, is_transposed in listed(folder, is_untied):
         data, shape, stored = encoded(folder, name, source, is_transposed, kind)
         writer.add_tensor_info(name, data.shape, data.dtype, data.nbytes, raw_dtype=stored)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_ti_data_to_file()
-    for name, source, is_transposed in listed(folder):
+    for name, source, is_transposed in listed(folder, is_untied):
         writer.write_tensor_data(encoded(folder, name, source, is_transposed, kind)[0])
     writer.close()
 
@@ -159,9 +162,10 @@ def main():
     parser.add_argument("folder", type=pathlib.Path, help="with config.json, model.safetensors")
     parser.add_argument("-o", "--output", type=pathlib.Path, required=True, help="file to write")
     parser.add_argument("--dtype", choices=DTYPES, default="f32", help="(default f32)")
+    parser.add_argument("--untied", action="store_true", help="the unembedding as well")
     options = parser.parse_args()
     try:
-        write(options.folder, options.output, options.dtype)
+        write(options.folder, options.output, options.dtype, options.untied)
     except (OSError, KeyError) as error:
         options.output.unlink(missing_ok=True)
         sys.exit(f"make_gguf: {error}")

@@ -19,7 +19,16 @@ costs nothing. `load` is called before the clock of "open to first logits" start
 import importlib
 
 CLASSES = ("float32", "16-bit", "8-bit", "4-bit")
-MODULES = ("limn", "pytorch", "llama_cpp", "onnx_runtime", "openvino_", "ctranslate", "lens")
+MODULES = (
+    "limn",
+    "pytorch",
+    "llama_cpp",
+    "ik_llama",
+    "onnx_runtime",
+    "openvino_",
+    "ctranslate",
+    "lens",
+)
 
 
 def engine(name):
