@@ -60,9 +60,9 @@ check "--limit" [ "$(value n_scored)" = 4 ]
 "$LIMN" eval - --json <"$work/text" >"$work/out"
 check "standard input" near "$(value loss)" "$plain"
 
-# ---- many at once: what each gets alone
+# ---- many at once: what each gets alone, to the bit (where there are tiles, with --invariant)
 printf 'Once upon a time there was a king.\n\nA\nThe queen said nothing, and went into the garden.\n' >"$work/lines"
-run 0 eval "$work/lines" --lines --json -l
+run 0 eval "$work/lines" --lines --json -l --invariant
 cp "$work/out" "$work/alone"
 check "a loss for each line that is not empty" [ "$(grep -c '"line": .*"loss"' "$work/out")" = 3 ]
 check "a line of one token has none" grep -q '"line": 3, "n_scored": 0, "loss": null' "$work/out"
@@ -71,24 +71,24 @@ of_line() { # of_line LINE FILE: the log-probabilities of a line
 }
 for line in 1 4; do
   sed -n "${line}p" "$work/lines" | tr -d '\n' >"$work/text"
-  run 0 eval "$work/text" --json -l
+  run 0 eval "$work/text" --json -l --invariant
   grep '"position"' "$work/out" | sed 's/.*"log_probability": \([-0-9.e]*\).*/\1/' >"$work/own"
   of_line $line "$work/alone" >"$work/of_line"
   check "line $line has what it has as a file of its own" cmp -s "$work/own" "$work/of_line"
 done
-run 0 eval "$work/lines" --lines --json -l --batch 3 --threads 2
+run 0 eval "$work/lines" --lines --json -l --invariant --batch 3 --threads 2
 check "in one pass every line has what it has alone" cmp -s "$work/out" "$work/alone"
-run 0 eval -m "$tiny" --ids $ids -l --json --window 5 --stride 3
+run 0 eval -m "$tiny" --ids $ids -l --invariant --json --window 5 --stride 3
 cp "$work/out" "$work/alone"
 for n in 2 3 100; do
-  run 0 eval -m "$tiny" --ids $ids -l --json --window 5 --stride 3 --batch $n
+  run 0 eval -m "$tiny" --ids $ids -l --invariant --json --window 5 --stride 3 --batch $n
   check "and $n windows at once change no number" cmp -s "$work/out" "$work/alone"
 done
-run 0 eval -m "$tiny" --ids $ids --window 5 --json -e 'blocks.0.hook_attn_out[4]=0'
+run 0 eval -m "$tiny" --ids $ids --window 5 --invariant --json -e 'blocks.0.hook_attn_out[4]=0'
 cp "$work/out" "$work/alone"
-run 0 eval -m "$tiny" --ids $ids --window 5 --json -e 'blocks.0.hook_attn_out[4]=0' --batch 3
+run 0 eval -m "$tiny" --ids $ids --window 5 --invariant --json -e 'blocks.0.hook_attn_out[4]=0' --batch 3
 check "nor with an edit that the last window does not reach" cmp -s "$work/out" "$work/alone"
-run 2 eval -m "$tiny" --ids $ids --window 5 --json -e 'blocks.0.hook_attn_out[5]=0' --batch 3
+run 2 eval -m "$tiny" --ids $ids --window 5 --invariant --json -e 'blocks.0.hook_attn_out[5]=0' --batch 3
 complains "changed nothing"
 run 0 eval "$work/lines" --lines --batch 2
 says "perplexity"
@@ -128,9 +128,9 @@ of() { # of KEY: that number of each way, in a line
   sed -n "s/.*\"$1\": \([-0-9.e+]*\).*/\1/p" "$work/out" | tr '\n' ' '
 }
 cp "$work/out" "$work/alone"
-run 0 eval -m "$tiny" --ids $ids --compare --json --batch 2 --window 7
+run 0 eval -m "$tiny" --ids $ids --compare --json --invariant --batch 2 --window 7
 cp "$work/out" "$work/two"
-run 0 eval -m "$tiny" --ids $ids --compare --json --window 7
+run 0 eval -m "$tiny" --ids $ids --compare --json --invariant --window 7
 check "a comparison of two windows at once is that of one by one" cmp -s "$work/out" "$work/two"
 cp "$work/alone" "$work/out"
 check "float32 is what it is without" near "$(of loss | cut -d' ' -f1)" "$loss"
