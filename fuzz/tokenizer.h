@@ -6,6 +6,28 @@
 
 #include "fuzz.h"
 
+/* The text in chunks gives the same, or fails as an expression may. */
+static inline void fuzz_stream(const limn_tokenizer *t, const char *text, size_t n,
+                               limn_special special, size_t step, const limn_tokens *whole) {
+  limn_encode_stream *s;
+  limn_tokens parts = {0};
+  limn_error err;
+  limn_status status = LIMN_OK;
+  REQUIRE(limn_encode_stream_new(t, 0, special, &s, &err) == LIMN_OK);
+  for (size_t at = 0; at < n && status == LIMN_OK; at += step)
+    status = limn_encode_stream_push(s, text + at, n - at < step ? n - at : step, &parts, &err);
+  if (status == LIMN_OK) status = limn_encode_stream_finish(s, &parts, &err);
+  REQUIRE(status == LIMN_OK || status == LIMN_ERROR_RANGE);
+  if (status == LIMN_OK) {
+    REQUIRE(parts.n == whole->n);
+    REQUIRE(memcmp(parts.ids, whole->ids, parts.n * sizeof *parts.ids) == 0);
+    if (parts.n > 0)
+      REQUIRE(memcmp(parts.offsets, whole->offsets, (parts.n + 1) * sizeof *parts.offsets) == 0);
+  }
+  limn_tokens_deinit(&parts);
+  limn_encode_stream_free(s);
+}
+
 /* Texts of all kinds; encoding them may fail only where an expression takes too many steps. */
 static inline void fuzz_encode(const limn_tokenizer *t) {
   static const char text[] = "Hello  world's 12345 <s>\xe2\x96\x81\xc3\xa9"
@@ -24,6 +46,8 @@ static inline void fuzz_encode(const limn_tokenizer *t) {
     for (size_t i = 0; i < tokens.n; i++)
       REQUIRE(tokens.offsets[i] <= tokens.offsets[i + 1]);
     REQUIRE(tokens.offsets[tokens.n] == sizeof text - 1 - start);
+    for (size_t step = 1; step < 9; step += 3)
+      fuzz_stream(t, text + start, sizeof text - 1 - start, (limn_special)start, step, &tokens);
     char *decoded;
     size_t n;
     REQUIRE(limn_tokenizer_decode(t, tokens.ids, tokens.n, &decoded, &n, &err) == LIMN_OK);

@@ -142,9 +142,9 @@ LIMN_API void limn_batch_deinit(limn_batch *batch);
 
 /*
  * A text that comes in chunks, cut anywhere. The ids are those of the whole text. What cannot be
- * known yet waits: the last word or run, and with special tokens the bytes with which one could
- * begin. Memory: the cache, and twice the longest piece. A tokenizer that changes texts before it
- * cuts them (NFC, SentencePiece), or cuts them by an expression of its own, waits for the end.
+ * known yet waits: the last word or run, with added tokens the bytes with which one could begin,
+ * and with a normal form the characters that what follows may join. Memory: the cache, and in
+ * proportion to the longest piece. docs/tokenizer.md says which tokenizers wait for the end.
  */
 typedef struct limn_encode_stream limn_encode_stream;
 

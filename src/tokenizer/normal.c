@@ -289,39 +289,56 @@ static bool append_char(limn_mapped *out, uint32_t code, size_t origin) {
   return limn_mapped_append(out, bytes, n, origin);
 }
 
+/* Whether the group is one character that the form leaves as it is. */
+static bool is_unchanged(const limn_normal *s, limn_view group) {
+  int32_t code;
+  return s->n == 1 && s->n_origins == 1 &&
+         limn_utf8_decode(group.text, group.n, &code) == group.n &&
+         s->chars[0].code == (uint32_t)code;
+}
+
 /*
- * Writes the group and empties it. The characters of the text are dealt out from left to right, as
- * Hugging Face's library does: one for each that is written, as many more as it was joined with,
- * and none for those that a decomposition adds, which come from the last that was dealt.
+ * The characters of the text are dealt out from left to right, as Hugging Face's library does: one
+ * for each that is written, as many more as it was joined with, and none for those that a
+ * decomposition adds, which come from the last that was dealt.
  */
-static bool flush(limn_normal *s, bool is_composed, limn_mapped *out) {
+static bool write_group(const limn_normal *s, limn_mapped *out) {
   size_t next = 0; /* of the characters of the text; as many as all the others ask for */
-  sort_marks(s);
-  if (is_composed) compose(s);
   for (size_t i = 0; i < s->n; i++) {
     limn_normal_char c = s->chars[i];
     if (!append_char(out, c.code, s->origins[next - (c.extra > 0 && next > 0)])) return false;
     if (c.extra <= 0) next += (size_t)(1 - c.extra);
   }
-  s->n = s->n_origins = 0;
   return true;
+}
+
+/* Writes the group, which is that part of the text, and empties it. */
+static bool flush(limn_normal *s, bool is_composed, limn_view group, limn_mapped *out) {
+  sort_marks(s);
+  if (is_composed) compose(s);
+  bool is_done = is_unchanged(s, group) ? limn_mapped_append_view(out, group) : write_group(s, out);
+  s->n = s->n_origins = 0;
+  return is_done;
 }
 
 bool limn_form_append(limn_normal *s, limn_form form, limn_view v, limn_mapped *out) {
   const bool is_composed = form == LIMN_NFC || form == LIMN_NFKC;
   const bool is_compatible = form == LIMN_NFKC || form == LIMN_NFKD;
-  size_t length;
+  size_t length, start = 0;
   s->n = s->n_origins = 0;
   for (size_t at = 0; at < v.n; at += length) {
     int32_t code;
     length = limn_utf8_decode(v.text + at, v.n - at, &code);
-    if ((code < 0 || is_boundary((uint32_t)code)) && !flush(s, is_composed, out)) return false;
+    if (code < 0 || is_boundary((uint32_t)code)) {
+      if (!flush(s, is_composed, limn_view_part(v, start, at), out)) return false;
+      start = code < 0 ? at + 1 : at;
+    }
     bool is_done = code < 0
                        ? limn_mapped_append_view(out, limn_view_part(v, at, at + 1))
                        : add_original(s, is_compatible, (uint32_t)code, limn_view_origin(v, at));
     if (!is_done) return false;
   }
-  return flush(s, is_composed, out);
+  return flush(s, is_composed, limn_view_part(v, start, v.n), out);
 }
 
 size_t limn_form_boundary(const unsigned char *text, size_t n) {

@@ -14,6 +14,7 @@
 
 #include "base/utf8.h"
 #include "tokenizer/encoder.h"
+#include "tokenizer/pipeline_run.h"
 #include "tokenizer/unicode.h"
 
 #include <string.h>
@@ -45,23 +46,6 @@ void limn_pipeline_free(limn_pipeline *p) {
 /* ---- working space -----------------------------------------------------------------------------
  */
 
-struct limn_pipeline_run {
-  limn_encoder *e; /* NULL where nothing is encoded */
-  const limn_pipeline *p;
-  limn_special special;
-  limn_tokens *out;
-  limn_error *err;
-  limn_normal normal;
-  limn_regex_space space;
-  limn_search normal_search;
-  limn_mapped changed[2];              /* one is read while the other is written */
-  limn_mapped pieces[LIMN_MOST_STEPS]; /* of the steps that cut */
-  limn_search searches[LIMN_MOST_STEPS];
-  limn_row row;
-  limn_tokens merged; /* of one piece */
-  limn_tokens all;    /* of a text whose ids alone are wanted */
-};
-
 typedef limn_pipeline_run run;
 
 static void deinit_run(run *r) {
@@ -89,6 +73,18 @@ static limn_status no_memory(const run *r) {
   return limn_out_of_memory(r->err, "a text that is normalized");
 }
 
+limn_status limn_pipeline_prepare(limn_encoder *e, limn_special special, limn_error *err) {
+  if (!e->run) e->run = limn_alloc_zeroed(1, sizeof *e->run);
+  run *r = e->run;
+  if (!r) return limn_out_of_memory(err, "an encoder");
+  r->e = e;
+  r->p = e->t->pipeline;
+  r->special = special;
+  r->err = err;
+  r->has_begun = false;
+  return LIMN_OK;
+}
+
 /* ---- changing -----------------------------------------------------------------------------------
  */
 
@@ -96,15 +92,15 @@ static bool begins_with(limn_view v, const limn_step *step) {
   return v.n >= step->n_text && memcmp(v.text, step->text, step->n_text) == 0;
 }
 
-static bool wants_prefix(limn_view v, const limn_step *step) {
-  if (v.n == 0) return false;
+static bool wants_prefix(const run *r, limn_view v, const limn_step *step) {
+  if (v.n == 0 || r->has_begun) return false;
   if (step->kind == LIMN_STEP_PREPEND) return true;
   if (step->kind == LIMN_STEP_PREPEND_FIRST && limn_view_origin(v, 0) != 0) return false;
   return !begins_with(v, step);
 }
 
 static limn_status prepend(run *r, const limn_step *step, limn_view *v, limn_mapped *out) {
-  if (!wants_prefix(*v, step)) return LIMN_OK;
+  if (!wants_prefix(r, *v, step)) return LIMN_OK;
   if (!limn_mapped_append(out, step->text, step->n_text, limn_view_origin(*v, 0)) ||
       !limn_mapped_append_view(out, *v))
     return no_memory(r);
@@ -151,7 +147,9 @@ static limn_status change_chars(run *r, bool (*append)(limn_view, limn_mapped *)
 }
 
 static limn_status normalize_pieces(run *r, limn_view *v, limn_mapped *out) {
-  if (!limn_sp_normalize(&r->p->sp_normal, &r->p->sp.symbols, *v, out)) return no_memory(r);
+  limn_sp_normal normal = r->p->sp_normal;
+  normal.add_dummy_prefix = normal.add_dummy_prefix && !r->has_begun;
+  if (!limn_sp_normalize(&normal, &r->p->sp.symbols, *v, out)) return no_memory(r);
   *v = limn_mapped_view(out);
   return LIMN_OK;
 }
@@ -166,9 +164,8 @@ static limn_status make_visible(run *r, limn_view *v, limn_mapped *out) {
   return LIMN_OK;
 }
 
-/* One step that changes; *v is then what it was or what was written to `out`. */
-static limn_status change(run *r, limn_search *search, const limn_step *step, limn_view *v,
-                          limn_mapped *out) {
+limn_status limn_pipeline_change(run *r, limn_search *search, const limn_step *step, limn_view *v,
+                                 limn_mapped *out) {
   out->n = 0;
   if (step->kind == LIMN_STEP_FORM) return bring_into_form(r, step->form, v, out);
   if (step->kind == LIMN_STEP_LOWER) return change_chars(r, limn_lower_append, v, out);
@@ -180,11 +177,11 @@ static limn_status change(run *r, limn_search *search, const limn_step *step, li
   return prepend(r, step, v, out);
 }
 
-static limn_status normalize(run *r, limn_view *v) {
+limn_status limn_pipeline_normalize_view(run *r, limn_view *v) {
   int which = 0;
   for (size_t i = 0; i < r->p->n_normal; i++) {
     limn_mapped *out = &r->changed[which];
-    limn_status status = change(r, &r->normal_search, &r->p->normal[i], v, out);
+    limn_status status = limn_pipeline_change(r, &r->normal_search, &r->p->normal[i], v, out);
     if (status != LIMN_OK) return status;
     if (v->text == out->text) which = 1 - which;
   }
@@ -195,7 +192,7 @@ limn_status limn_pipeline_normalize(const limn_pipeline *p, const char *text, si
                                     limn_mapped *out, limn_error *err) {
   run r = {.p = p, .err = err};
   limn_view v = {(const unsigned char *)text, n, NULL, 0};
-  limn_status status = normalize(&r, &v);
+  limn_status status = limn_pipeline_normalize_view(&r, &v);
   if (status == LIMN_OK && !limn_mapped_append_view(out, v)) status = no_memory(&r);
   deinit_run(&r);
   return status;
@@ -203,8 +200,6 @@ limn_status limn_pipeline_normalize(const limn_pipeline *p, const char *text, si
 
 /* ---- cutting ------------------------------------------------------------------------------------
  */
-
-static limn_status cut_piece(run *r, size_t k, limn_view v);
 
 /* Merges parts as the behavior asks, and hands them on; `part` waits for its neighbour. */
 typedef struct joiner {
@@ -214,13 +209,14 @@ typedef struct joiner {
   limn_behavior behavior;
   size_t start, end;
   bool has_part, is_match;
+  bool is_match_end; /* a match ends where the part that waits begins */
 } joiner;
 
 static limn_status hand_on(joiner *j) {
   bool has_part = j->has_part && j->end > j->start;
   j->has_part = false;
   if (!has_part) return LIMN_OK;
-  return cut_piece(j->r, j->k + 1, limn_view_part(j->v, j->start, j->end));
+  return limn_pipeline_cut(j->r, j->k + 1, limn_view_part(j->v, j->start, j->end));
 }
 
 /* Whether the part joins the one that waits. */
@@ -247,22 +243,6 @@ static limn_status add_part(joiner *j, size_t start, size_t end, bool is_match) 
   return status;
 }
 
-static limn_status cut_by_regex(run *r, joiner *j, const limn_step *step) {
-  limn_search *search = &r->searches[j->k];
-  size_t start, end, done = 0;
-  bool found = true;
-  limn_status status = limn_search_start(search, step->regex, j->v.text, j->v.n, r->err);
-  while (status == LIMN_OK && found) {
-    status = limn_search_next(search, &r->space, &found, &start, &end, r->err);
-    if (status != LIMN_OK || !found) break;
-    if (start > done) status = add_part(j, done, start, step->invert);
-    if (status == LIMN_OK) status = add_part(j, start, end, !step->invert);
-    done = end;
-  }
-  if (status == LIMN_OK && done < j->v.n) status = add_part(j, done, j->v.n, step->invert);
-  return status == LIMN_OK ? hand_on(j) : status;
-}
-
 static bool is_wanted_char(const limn_step *step, int32_t code) {
   if (code < 0) return false;
   limn_char_class class = limn_char_class_of((uint32_t)code);
@@ -270,27 +250,76 @@ static bool is_wanted_char(const limn_step *step, int32_t code) {
   return class == LIMN_CHAR_PUNCT || (code > ' ' && code < 127 && class == LIMN_CHAR_SYMBOL);
 }
 
-/* Each character that is looked for is a part, and what is between them. */
-static limn_status cut_by_class(joiner *j, const limn_step *step) {
-  size_t done = 0, length;
-  limn_status status = LIMN_OK;
-  for (size_t at = 0; status == LIMN_OK && at < j->v.n; at += length) {
+/* The next character from `at` on that is looked for; each is a match of its own. */
+static void find_char(const limn_step *step, limn_view v, size_t at, bool *found, size_t *start,
+                      size_t *end) {
+  *found = false;
+  for (size_t length; at < v.n; at += length) {
     int32_t code;
-    length = limn_utf8_decode(j->v.text + at, j->v.n - at, &code);
+    length = limn_utf8_decode(v.text + at, v.n - at, &code);
     if (!is_wanted_char(step, code)) continue;
-    if (at > done) status = add_part(j, done, at, false);
-    if (status == LIMN_OK) status = add_part(j, at, at + length, true);
-    done = at + length;
+    *found = true;
+    *start = at;
+    *end = at + length;
+    return;
   }
-  if (status == LIMN_OK && done < j->v.n) status = add_part(j, done, j->v.n, false);
-  return status == LIMN_OK ? hand_on(j) : status;
+}
+
+static limn_status find_match(joiner *j, const limn_step *step, size_t at, bool *found,
+                              size_t *start, size_t *end) {
+  run *r = j->r;
+  if (step->kind == LIMN_STEP_REGEX)
+    return limn_search_next(&r->searches[j->k], &r->space, found, start, end, r->err);
+  find_char(step, j->v, at, found, start, end);
+  return LIMN_OK;
+}
+
+/* Adds a part, and remembers whether a match ends where the one that now waits begins. */
+static limn_status add_after(joiner *j, size_t start, size_t end, bool is_match,
+                             bool is_match_end) {
+  limn_status status = add_part(j, start, end, is_match);
+  if (j->start == start) j->is_match_end = is_match_end;
+  return status;
+}
+
+limn_status limn_pipeline_cut_matches(run *r, size_t k, limn_view v, bool is_open, size_t *at,
+                                      bool *is_match_end) {
+  const limn_step *step = &r->p->cuts[k];
+  joiner j = {.r = r, .k = k, .v = v, .behavior = step->behavior};
+  limn_search *search = &r->searches[k];
+  size_t start, end, done = *at;
+  bool found = true, after = *is_match_end;
+  limn_status status = LIMN_OK;
+  if (step->kind == LIMN_STEP_REGEX) {
+    status = limn_search_start(search, step->regex, v.text, v.n, r->err);
+    search->is_open = is_open;
+    if (status == LIMN_OK) limn_search_from(search, done, after);
+  }
+  while (status == LIMN_OK && found) {
+    status = find_match(&j, step, done, &found, &start, &end);
+    /* An assertion that stands at the end asks for nothing behind it and so seems to be settled. */
+    if (status != LIMN_OK || !found || (is_open && end == v.n)) break;
+    bool is_behind = start == done && after;
+    if (start > done) status = add_after(&j, done, start, step->invert, after);
+    if (status == LIMN_OK) status = add_after(&j, start, end, !step->invert, is_behind);
+    done = end;
+    after = true;
+  }
+  if (is_open) {
+    *at = j.has_part ? j.start : done;
+    *is_match_end = j.has_part ? j.is_match_end : after;
+    return status;
+  }
+  *at = v.n;
+  if (status == LIMN_OK && done < v.n) status = add_part(&j, done, v.n, step->invert);
+  return status == LIMN_OK ? hand_on(&j) : status;
 }
 
 static limn_status cut_by_pattern(run *r, size_t k, limn_pattern pattern, limn_view v) {
   limn_status status = LIMN_OK;
   for (size_t at = 0, end; status == LIMN_OK && at < v.n; at = end) {
     end = limn_split_next(pattern, v.text, v.n, at);
-    status = cut_piece(r, k + 1, limn_view_part(v, at, end));
+    status = limn_pipeline_cut(r, k + 1, limn_view_part(v, at, end));
   }
   return status;
 }
@@ -304,54 +333,64 @@ static limn_status append_merged(run *r, limn_view v) {
   return status;
 }
 
-/* Merges a piece, or all pieces of a text that the tokenizer's pattern makes. */
-static limn_status merge_bytes(run *r, limn_view v, bool is_piece) {
+limn_status limn_pipeline_merge_open(run *r, limn_view v, bool is_open, size_t *at) {
   limn_encoder *e = r->e;
-  size_t at = 0;
   r->merged.n = 0;
   e->n_ids = 0;
-  e->sink = (limn_sink){.tokens = &r->merged};
-  limn_status status = is_piece ? limn_encoder_piece(e, v.text, v.n, r->err)
-                                : e->loop->run(e, v.text, v.n, false, &at, r->err);
+  e->sink = (limn_sink){.tokens = &r->merged, .start = *at};
+  limn_status status = e->loop->run(e, v.text, v.n, is_open, at, r->err);
   if (status == LIMN_OK) status = limn_encoder_flush(e, r->err);
   return status == LIMN_OK ? append_merged(r, v) : status;
 }
 
-static bool is_last_pattern(const run *r, size_t k) {
+/* Merges a piece, or all pieces of a text that the tokenizer's pattern makes. */
+static limn_status merge_bytes(run *r, limn_view v, bool is_piece) {
+  limn_encoder *e = r->e;
+  size_t at = 0;
+  if (!is_piece) return limn_pipeline_merge_open(r, v, false, &at);
+  r->merged.n = 0;
+  e->n_ids = 0;
+  e->sink = (limn_sink){.tokens = &r->merged};
+  limn_status status = limn_encoder_piece(e, v.text, v.n, r->err);
+  if (status == LIMN_OK) status = limn_encoder_flush(e, r->err);
+  return status == LIMN_OK ? append_merged(r, v) : status;
+}
+
+bool limn_pipeline_is_last_pattern(const run *r, size_t k) {
   const limn_step *step = &r->p->cuts[k];
   return k + 1 == r->p->n_cuts && step->kind == LIMN_STEP_PATTERN && r->p->is_byte_level &&
          step->pattern == r->e->t->pattern;
 }
 
 /* The steps from the k-th on, and at last merging. */
-static limn_status cut_piece(run *r, size_t k, limn_view v) {
+limn_status limn_pipeline_cut(run *r, size_t k, limn_view v) {
   if (v.n == 0) return LIMN_OK;
   if (k == r->p->n_cuts) {
     if (r->p->is_byte_level) return merge_bytes(r, v, true);
     return limn_sentencepiece_encode(&r->p->sp, &r->row, v, r->out, r->err);
   }
-  if (is_last_pattern(r, k)) return merge_bytes(r, v, false);
+  if (limn_pipeline_is_last_pattern(r, k)) return merge_bytes(r, v, false);
   const limn_step *step = &r->p->cuts[k];
-  joiner j = {.r = r, .k = k, .v = v, .behavior = step->behavior};
+  size_t at = 0;
+  bool is_match_end = false;
   switch (step->kind) {
   case LIMN_STEP_PATTERN:
     return cut_by_pattern(r, k, step->pattern, v);
   case LIMN_STEP_REGEX:
-    return cut_by_regex(r, &j, step);
   case LIMN_STEP_NUMBERS:
   case LIMN_STEP_PUNCTUATION:
-    return cut_by_class(&j, step);
+    return limn_pipeline_cut_matches(r, k, v, false, &at, &is_match_end);
   default:
     break;
   }
-  limn_status status = change(r, &r->searches[k], step, &v, &r->pieces[k]);
-  return status == LIMN_OK ? cut_piece(r, k + 1, v) : status;
+  limn_status status = limn_pipeline_change(r, &r->searches[k], step, &v, &r->pieces[k]);
+  return status == LIMN_OK ? limn_pipeline_cut(r, k + 1, v) : status;
 }
 
 /* ---- added tokens -------------------------------------------------------------------------------
  */
 
-static limn_status refuse(const run *r, const limn_added *token, size_t origin) {
+limn_status limn_pipeline_refuse(const run *r, const limn_added *token, size_t origin) {
   return limn_error_set(r->err, LIMN_ERROR_ARGUMENT, origin,
                         "special token \"%.*s\" at byte %zu of the text, where none is allowed",
                         token->n > 200 ? 200 : (int)token->n, token->text, origin);
@@ -374,7 +413,7 @@ static limn_status take_added(run *r, const limn_added_set *set, limn_view v,
         limn_added_search_next(set, &search, r->special, v.text, v.n, &start, &end);
     if (!token) break;
     if (token->is_special && r->special == LIMN_SPECIAL_REFUSE)
-      return refuse(r, token, origin_of(v, start));
+      return limn_pipeline_refuse(r, token, origin_of(v, start));
     if (start > done) status = rest(r, limn_view_part(v, done, start));
     if (status == LIMN_OK)
       status = limn_tokens_push(r->out, token->id, origin_of(v, start), r->err);
@@ -385,11 +424,11 @@ static limn_status take_added(run *r, const limn_added_set *set, limn_view v,
 }
 
 static limn_status cut_part(run *r, limn_view v) {
-  return cut_piece(r, 0, v);
+  return limn_pipeline_cut(r, 0, v);
 }
 
 static limn_status change_part(run *r, limn_view v) {
-  limn_status status = normalize(r, &v);
+  limn_status status = limn_pipeline_normalize_view(r, &v);
   return status == LIMN_OK ? take_added(r, &r->p->after, v, cut_part) : status;
 }
 
@@ -407,17 +446,13 @@ limn_status limn_pipeline_encode(limn_encoder *e, const char *text, size_t n, li
                                  limn_error *err) {
   limn_sink sink = e->sink;
   limn_view v = {(const unsigned char *)text, n, NULL, 0};
-  if (!e->run) e->run = limn_alloc_zeroed(1, sizeof *e->run);
+  limn_status status = limn_pipeline_prepare(e, special, err);
+  if (status != LIMN_OK) return status;
   run *r = e->run;
-  if (!r) return limn_out_of_memory(err, "an encoder");
-  r->e = e;
-  r->p = e->t->pipeline;
-  r->special = special;
-  r->err = err;
   bool is_direct = sink.tokens && !sink.no_offsets;
   r->out = is_direct ? sink.tokens : &r->all;
   r->all.n = 0;
-  limn_status status = take_added(r, &r->p->before, v, change_part);
+  status = take_added(r, &r->p->before, v, change_part);
   e->n_ids = 0;
   e->sink = sink;
   /* One more push makes room for the end of the last token. */

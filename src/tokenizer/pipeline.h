@@ -74,6 +74,33 @@ struct limn_encoder;
 limn_status limn_pipeline_encode(struct limn_encoder *e, const char *text, size_t n,
                                  limn_special special, limn_error *err);
 
+/*
+ * What a text that comes in chunks has waiting (pipeline_open.c). Start from {0}; deinit also
+ * starts it anew.
+ */
+typedef struct limn_pipeline_stream {
+  limn_mapped changed, pieces; /* the changed text, and what is to be cut, from `done` on */
+  size_t done;
+  size_t offset;             /* of the first byte that was not taken, in the whole text */
+  size_t seen, changed_seen; /* bytes in which no added token begins */
+  size_t raw_enough, enough; /* how many bytes to wait for before looking once more */
+  bool in_part, in_piece;    /* the part between added tokens has begun: nothing goes before it */
+  bool is_match_end;
+} limn_pipeline_stream;
+
+void limn_pipeline_stream_deinit(limn_pipeline_stream *s);
+/* Whether anything of a text is settled before its end. */
+bool limn_pipeline_streams(const limn_pipeline *p);
+/*
+ * Appends the tokens that are settled to `out`; `text` is what was not taken so far, of which
+ * *taken bytes are taken now, all at the end of the text. MEMORY, ARGUMENT, RANGE; the stream is
+ * then of no further use.
+ */
+limn_status limn_pipeline_encode_open(struct limn_encoder *e, limn_pipeline_stream *s,
+                                      const char *text, size_t n, bool is_open,
+                                      limn_special special, limn_tokens *out, size_t *taken,
+                                      limn_error *err);
+
 /* Working space, which an encoder keeps between texts. */
 typedef struct limn_pipeline_run limn_pipeline_run;
 void limn_pipeline_run_free(limn_pipeline_run *run);

@@ -32,6 +32,7 @@
 struct limn_regex {
   pcre2_code *code;
   char *pattern; /* for messages */
+  bool is_char;
 };
 
 /* ---- reading -----------------------------------------------------------------------------------
@@ -621,7 +622,7 @@ static limn_status compile(limn_regex *regex, translation *t) {
                           t->n > 200 ? 200 : (int)t->n, (const char *)t->pattern, why);
   }
   /* Without a just-in-time compiler the same is interpreted. */
-  pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE);
+  pcre2_jit_compile(regex->code, PCRE2_JIT_COMPLETE | PCRE2_JIT_PARTIAL_HARD);
   return LIMN_OK;
 }
 
@@ -635,6 +636,8 @@ limn_status limn_regex_open(const char *where, const char *pattern, size_t n, bo
   limn_status status = regex->pattern ? put(&t, "") : no_memory(&t);
   if (status == LIMN_OK) status = is_literal ? translate_literal(&t) : translate(&t);
   if (status == LIMN_OK) status = compile(regex, &t);
+  int32_t code;
+  regex->is_char = is_literal && n > 0 && limn_utf8_decode(t.pattern, n, &code) == n;
   limn_bytes_deinit(&t.out);
   if (status != LIMN_OK) {
     limn_regex_close(regex);
@@ -724,6 +727,34 @@ limn_status limn_search_start(limn_search *s, const limn_regex *regex, const uns
   return limn_utf8_is_valid(text, n) ? LIMN_OK : copy_valid(s, text, n, err);
 }
 
+/* The place in the copy of a place in the text. */
+static size_t place_in_copy(const limn_search *s, size_t at) {
+  size_t low = 0, high = s->n;
+  while (low < high) {
+    size_t middle = low + (high - low) / 2;
+    if (s->places[middle] < at)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low;
+}
+
+void limn_search_from(limn_search *s, size_t at, bool is_match_end) {
+  s->at = s->is_copy ? place_in_copy(s, at) : at;
+  s->last = is_match_end ? s->at : SIZE_MAX;
+}
+
+bool limn_regex_is_char(const limn_regex *regex) {
+  return regex->is_char;
+}
+
+size_t limn_regex_look_back(const limn_regex *regex) {
+  uint32_t n = 0;
+  pcre2_pattern_info(regex->code, PCRE2_INFO_MAXLOOKBEHIND, &n);
+  return 4 * ((size_t)n + 1);
+}
+
 void limn_search_deinit(limn_search *s) {
   limn_free(s->copy);
   limn_free(s->places);
@@ -744,9 +775,10 @@ limn_status limn_search_next(limn_search *s, limn_regex_space *space, bool *foun
   limn_status status = prepare(space, err);
   *found = false;
   while (status == LIMN_OK && s->at <= s->n) {
-    int result = pcre2_match(s->regex->code, s->text, s->n, s->at, PCRE2_NO_UTF_CHECK, space->match,
-                             space->context);
-    if (result == PCRE2_ERROR_NOMATCH) break;
+    uint32_t options = PCRE2_NO_UTF_CHECK | (s->is_open ? PCRE2_PARTIAL_HARD : 0);
+    int result =
+        pcre2_match(s->regex->code, s->text, s->n, s->at, options, space->match, space->context);
+    if (result == PCRE2_ERROR_NOMATCH || result == PCRE2_ERROR_PARTIAL) break;
     if (result < 0) return too_much(s, result, err);
     const PCRE2_SIZE *match = pcre2_get_ovector_pointer(space->match);
     *start = match[0];

@@ -33,11 +33,18 @@ typedef struct limn_search {
   size_t *places;      /* (n of the copy + 1) where each byte of the copy stood */
   size_t capacity;
   bool is_copy;
+  bool is_open; /* the text may go on: a match that what follows could change is none yet */
 } limn_search;
 
 /* The text must stay. MEMORY. */
 limn_status limn_search_start(limn_search *s, const limn_regex *regex, const unsigned char *text,
                               size_t n, limn_error *err);
+/* Goes on at a place of the text; is_match_end: where a match has just ended. */
+void limn_search_from(limn_search *s, size_t at, bool is_match_end);
+/* Whether the expression is one character that stands for itself; and how many bytes before a place
+ * it may look at. */
+bool limn_regex_is_char(const limn_regex *regex);
+size_t limn_regex_look_back(const limn_regex *regex);
 /*
  * The next match; *found is false when there is none. RANGE when the expression takes more steps
  * than are allowed (one that a hostile file brings), MEMORY.

@@ -5,9 +5,11 @@
  * waits. The plain splitter knows which pieces those are: all for which it asked what stands behind
  * the last byte (split.c). So what waits is one piece, and what is looked at behind it. Where
  * special tokens count, as many bytes more wait as the longest of them has, since one may just be
- * beginning. Tokenizers that go through pipeline.c wait for the end of the text.
+ * beginning. Tokenizers that go through pipeline.c have three places where something waits
+ * (pipeline_open.c); those of which nothing is settled before the end wait for it here.
  */
 #include "tokenizer/encoder.h"
+#include "tokenizer/pipeline.h"
 
 #include <string.h>
 
@@ -21,6 +23,8 @@ struct limn_encode_stream {
   size_t done;
   size_t offset;    /* of the first that is not encoded, in the whole text */
   size_t try_again; /* how many bytes to wait for before looking once more */
+  bool is_held;     /* nothing is settled before the end */
+  limn_pipeline_stream changed;
 };
 
 /* Pieces up to this long are looked at again with every chunk; longer ones when they have grown by
@@ -34,6 +38,7 @@ limn_status limn_encode_stream_new(const limn_tokenizer *t, size_t cache_bytes,
   limn_encode_stream *s = limn_alloc_zeroed(1, sizeof *s);
   if (!s) return limn_out_of_memory(err, "a stream of text");
   s->special = special;
+  s->is_held = t->pipeline && !limn_pipeline_streams(t->pipeline);
   limn_status status = limn_encoder_new(t, cache_bytes, &s->e, err);
   if (status != LIMN_OK) {
     limn_free(s);
@@ -47,6 +52,7 @@ void limn_encode_stream_free(limn_encode_stream *s) {
   if (!s) return;
   limn_encoder_free(s->e);
   limn_bytes_deinit(&s->waiting);
+  limn_pipeline_stream_deinit(&s->changed);
   limn_free(s);
 }
 
@@ -96,7 +102,6 @@ static limn_status encode_settled(limn_encode_stream *s, size_t *at, bool is_ope
   return LIMN_OK;
 }
 
-/* Where texts are changed before they are cut, nothing is settled before the end. */
 static limn_status encode_whole(limn_encode_stream *s, size_t *at, limn_error *err) {
   *at = s->waiting.size;
   return limn_encode_text(s->e, s->waiting.data, s->waiting.size, s->special, err);
@@ -120,16 +125,30 @@ static limn_status encode_waiting(limn_encode_stream *s, bool is_open, limn_toke
   return LIMN_OK;
 }
 
+static limn_status encode_changed(limn_encode_stream *s, bool is_open, limn_tokens *out,
+                                  limn_error *err) {
+  size_t taken;
+  limn_status status = limn_pipeline_encode_open(
+      s->e, &s->changed, s->waiting.data, s->waiting.size, is_open, s->special, out, &taken, err);
+  s->waiting.size -= taken;
+  if (taken > 0) memmove(s->waiting.data, s->waiting.data + taken, s->waiting.size);
+  return status;
+}
+
 limn_status limn_encode_stream_push(limn_encode_stream *s, const char *bytes, size_t n,
                                     limn_tokens *out, limn_error *err) {
   if (!limn_bytes_append(&s->waiting, bytes, n)) return limn_out_of_memory(err, "a text");
-  if (s->e->t->pipeline) return LIMN_OK;
+  if (s->is_held) return LIMN_OK;
+  if (s->e->t->pipeline) return encode_changed(s, true, out, err);
   return s->waiting.size < s->try_again ? LIMN_OK : encode_waiting(s, true, out, err);
 }
 
 limn_status limn_encode_stream_finish(limn_encode_stream *s, limn_tokens *out, limn_error *err) {
   if (!limn_bytes_append(&s->waiting, "", 0)) return limn_out_of_memory(err, "a text");
-  limn_status status = encode_waiting(s, false, out, err);
+  bool is_changed = s->e->t->pipeline && !s->is_held;
+  limn_status status =
+      is_changed ? encode_changed(s, false, out, err) : encode_waiting(s, false, out, err);
+  limn_pipeline_stream_deinit(&s->changed);
   s->waiting.size = s->done = s->offset = s->try_again = 0;
   return status;
 }

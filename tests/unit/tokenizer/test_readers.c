@@ -60,6 +60,38 @@ static bool is_same(const json_t *numbers, const limn_tokens *tokens, bool is_st
   return true;
 }
 
+/* The text in chunks of `step` bytes, behind a first one of `first`, gives the same. */
+static void check_stream(const char *name, limn_encode_stream *s, const char *text, size_t n,
+                         size_t first, size_t step, const limn_tokens *whole) {
+  limn_tokens parts = {0};
+  limn_error err;
+  for (size_t at = 0, size = first; at < n; at += size, size = step) {
+    if (size > n - at) size = n - at;
+    CHECK_OK(limn_encode_stream_push(s, text + at, size, &parts, &err), err);
+  }
+  CHECK_OK(limn_encode_stream_finish(s, &parts, &err), err);
+  if (parts.n != whole->n || memcmp(parts.ids, whole->ids, parts.n * sizeof *parts.ids) != 0)
+    fail_msg("%s: other ids in chunks of %zu and %zu bytes: %s", name, first, step, text);
+  if (parts.n > 0 &&
+      memcmp(parts.offsets, whole->offsets, (parts.n + 1) * sizeof *parts.offsets) != 0)
+    fail_msg("%s: other places in chunks of %zu and %zu bytes: %s", name, first, step, text);
+  limn_tokens_deinit(&parts);
+}
+
+/* Cut in two at every place, and in chunks of every size up to 12. */
+static void check_chunks(const char *name, const limn_tokenizer *t, const char *text,
+                         limn_special special, const limn_tokens *whole) {
+  size_t n = strlen(text);
+  limn_encode_stream *s;
+  limn_error err;
+  CHECK_OK(limn_encode_stream_new(t, 0, special, &s, &err), err);
+  for (size_t first = 0; first <= n; first++)
+    check_stream(name, s, text, n, first, n, whole);
+  for (size_t step = 1; step <= 12; step++)
+    check_stream(name, s, text, n, step, step, whole);
+  limn_encode_stream_free(s);
+}
+
 static void check_case(const json_t *texts, const json_t *test, const limn_tokenizer *t) {
   const char *name = json_string_value(json_object_get(test, "name"));
   const json_t *starts = json_object_get(test, "starts");
@@ -76,6 +108,7 @@ static void check_case(const json_t *texts, const json_t *test, const limn_token
       fail_msg("%s: text %zu has other ids", name, i);
     if (starts && !is_same(json_array_get(starts, i), &tokens, true, text))
       fail_msg("%s: text %zu has other places", name, i);
+    check_chunks(name, t, text, i < n_texts ? LIMN_SPECIAL_AS_TEXT : LIMN_SPECIAL_ALLOW, &tokens);
     limn_tokens_deinit(&tokens);
   }
 }
@@ -94,6 +127,132 @@ static void encodes_as_the_library(void **state) {
       fail_msg("%s: %s", json_string_value(json_object_get(test, "name")), err.text);
     check_case(json_object_get(all, "texts"), test, t);
     limn_tokenizer_close(t);
+  }
+  json_decref(all);
+}
+
+/* ---- streams ------------------------------------------------------------------------------------
+ */
+
+static bool is_one_of(const char *name, const char *const *names) {
+  for (; *names; names++) {
+    if (strcmp(name, *names) == 0) return true;
+  }
+  return false;
+}
+
+/* How many of a long text's tokens come before its end, in chunks of 7 bytes; of all. */
+static size_t count_early(const limn_tokenizer *t, const char *text, size_t *all_tokens) {
+  limn_tokens out = {0};
+  limn_encode_stream *s;
+  limn_error err;
+  size_t n = strlen(text), n_early = 0;
+  CHECK_OK(limn_encode_stream_new(t, 0, LIMN_SPECIAL_AS_TEXT, &s, &err), err);
+  for (int i = 0; i < 20; i++) {
+    for (size_t at = 0; at < n; at += 7)
+      CHECK_OK(limn_encode_stream_push(s, text + at, n - at < 7 ? n - at : 7, &out, &err), err);
+  }
+  n_early = out.n;
+  CHECK_OK(limn_encode_stream_finish(s, &out, &err), err);
+  *all_tokens = out.n;
+  limn_encode_stream_free(s);
+  limn_tokens_deinit(&out);
+  return n_early;
+}
+
+/* Tokenizers of which nothing is settled before the end, by their names in the data; all others
+ * give nearly all of their tokens early. */
+static void tokens_come_early(void **state) {
+  (void)state;
+  static const char *const held[] = {"bytes none", "spaces none", "spaces prefix-whole",
+                                     "bytes replace gpt2", NULL};
+  static const char *const early[] = {"bytes nfc gpt2",
+                                      "bytes nfc llama3",
+                                      "bytes bare gpt2",
+                                      "bytes NFKC gpt2",
+                                      "bytes nfc prefix",
+                                      "spaces tiktoken",
+                                      "spaces han",
+                                      "spaces split-MergedWithPrevious",
+                                      "spaces punctuation-Contiguous",
+                                      "spaces digits-prefix",
+                                      "spaces visible-then-split",
+                                      "few gpt2",
+                                      "few digits-prefix",
+                                      "pieces",
+                                      "pieces metaspace always True",
+                                      "pieces metaspace first False",
+                                      "chars metaspace never True",
+                                      NULL};
+  json_t *all = goldens_open("tokenizers.json");
+  const json_t *cases = json_object_get(all, "cases");
+  const char *text = json_string_value(json_array_get(json_object_get(all, "texts"), 0));
+  size_t n_early = 0;
+  for (size_t i = 0; i < json_array_size(cases); i++) {
+    const json_t *test = json_array_get(cases, i);
+    const char *name = json_string_value(json_object_get(test, "name"));
+    limn_tokenizer *t;
+    limn_error err;
+    size_t n;
+    if (!is_one_of(name, held) && !is_one_of(name, early)) continue;
+    put_case(all, test);
+    CHECK_OK(limn_tokenizer_open(path, &t, &err), err);
+    size_t found = count_early(t, text, &n);
+    if (is_one_of(name, held) ? found > 0 : found < n - n / 20)
+      fail_msg("%s: %zu of %zu tokens come before the end", name, found, n);
+    n_early += is_one_of(name, early);
+    limn_tokenizer_close(t);
+  }
+  assert_int_equal(n_early, sizeof early / sizeof *early - 1);
+  json_decref(all);
+}
+
+/* A tokenizer that cuts by an expression, with one of the five behaviors. */
+static void put_expression(const json_t *all, const char *pattern, const char *behavior,
+                           bool is_inverted) {
+  json_t *whole = json_pack(
+      "{s:O, s:O, s:{s:s, s:[{s:s, s:{s:s}, s:s, s:b}, {s:s, s:b, s:b}]}}", "model",
+      json_object_get(json_object_get(all, "models"), "bytes"), "added_tokens",
+      json_object_get(json_object_get(all, "added"), "bytes"), "pre_tokenizer", "type", "Sequence",
+      "pretokenizers", "type", "Split", "pattern", "Regex", pattern, "behavior", behavior, "invert",
+      is_inverted, "type", "ByteLevel", "add_prefix_space", false, "use_regex", false);
+  assert_non_null(whole);
+  char *text = json_dumps(whole, JSON_COMPACT);
+  put(text, strlen(text));
+  limn_free(text);
+  json_decref(whole);
+}
+
+/* Expressions that look ahead, look back, or match nothing, each with every behavior. */
+static void expressions_in_chunks(void **state) {
+  (void)state;
+  static const char *const behaviors[] = {"Isolated", "Removed", "Contiguous", "MergedWithPrevious",
+                                          "MergedWithNext"};
+  static const char *const more[] = {"(?!y)",        "x*(?=y)",   "(?<=a)", "\\s+(?!\\S)|\\s+|$",
+                                     "a(?=.{3}b)|.", "(?<!\\n)^", "\\z|a+"};
+  json_t *all = goldens_open("tokenizers.json");
+  const json_t *regexes = json_object_get(all, "regexes"),
+               *texts = json_object_get(all, "regex_texts");
+  size_t n_regexes = json_array_size(regexes), n_more = sizeof more / sizeof *more;
+  for (size_t i = 0; i < n_regexes + n_more; i++) {
+    const json_t *entry = json_array_get(regexes, i);
+    const char *pattern =
+        i < n_regexes ? json_string_value(json_object_get(entry, "pattern")) : more[i - n_regexes];
+    for (size_t b = 0; b < 5; b++) {
+      limn_tokenizer *t;
+      limn_error err;
+      limn_tokens whole = {0};
+      put_expression(all, pattern, behaviors[b], (i + b) % 2);
+      CHECK_OK(limn_tokenizer_open(path, &t, &err), err);
+      for (size_t k = 0; k<json_array_size(texts); k += b> 1 ? 2 : 1) {
+        const char *text = json_string_value(json_array_get(texts, k));
+        CHECK_OK(limn_tokenizer_encode(t, text, strlen(text), LIMN_SPECIAL_AS_TEXT, &whole, &err),
+                 err);
+        check_chunks(pattern, t, text, LIMN_SPECIAL_AS_TEXT, &whole);
+      }
+      limn_tokens_deinit(&whole);
+      limn_tokenizer_close(t);
+    }
   }
   json_decref(all);
 }
@@ -363,6 +522,46 @@ static void open_until_it_works(const char *file) {
   }
 }
 
+static limn_status stream_text(const limn_tokenizer *t, const char *text, size_t n,
+                               limn_error *err) {
+  limn_encode_stream *s;
+  limn_tokens out = {0};
+  limn_status status = limn_encode_stream_new(t, 0, LIMN_SPECIAL_ALLOW, &s, err);
+  if (status != LIMN_OK) return status;
+  for (size_t at = 0; status == LIMN_OK && at < n; at += 5)
+    status = limn_encode_stream_push(s, text + at, n - at < 5 ? n - at : 5, &out, err);
+  if (status == LIMN_OK) status = limn_encode_stream_finish(s, &out, err);
+  limn_tokens_deinit(&out);
+  limn_encode_stream_free(s);
+  return status;
+}
+
+static void streams_survive_every_failing_allocation(void **state) {
+  (void)state;
+  static const char *const files[] = {"tokenizer_json/forms", "tokenizer_json/split",
+                                      "tokenizer_json/meta", "gguf/llama"};
+  static const char text[] =
+      "the  cat <s> a yes\xc3\xa9 e\xcc\x81 \xff! THE cat sat on the mat, the cat";
+  for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
+    char file[512];
+    limn_tokenizer *t;
+    limn_error err;
+    snprintf(file, sizeof file, "%s/fuzz/corpus/%s", LIMN_SOURCE_DIR, files[i]);
+    CHECK_OK(limn_tokenizer_open(file, &t, &err), err);
+    for (int64_t k = 0;; k++) {
+      fail_allocation(k);
+      limn_status status = stream_text(t, text, sizeof text - 1, &err);
+      bool has_failed = k < allocations_asked();
+      int64_t live = allocations_live();
+      fail_allocations_from(-1);
+      assert_int_equal(live, 0);
+      if (status != LIMN_OK) assert_int_equal(status, LIMN_ERROR_MEMORY);
+      if (!has_failed) break;
+    }
+    limn_tokenizer_close(t);
+  }
+}
+
 static void survives_every_failing_allocation(void **state) {
   (void)state;
   static const char *const files[] = {"tokenizer_json/few",   "tokenizer_json/prefix",
@@ -379,11 +578,14 @@ static void survives_every_failing_allocation(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test_setup_teardown(encodes_as_the_library, enter, leave),
+      cmocka_unit_test_setup_teardown(tokens_come_early, enter, leave),
+      cmocka_unit_test_setup_teardown(expressions_in_chunks, enter, leave),
       cmocka_unit_test_setup_teardown(refuses_what_it_does_not_follow, enter, leave),
       cmocka_unit_test(refuses_bad_ranks),
       cmocka_unit_test(ranks_are_followed),
       cmocka_unit_test(all_ways_give_the_same),
       cmocka_unit_test(survives_every_failing_allocation),
+      cmocka_unit_test(streams_survive_every_failing_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }
