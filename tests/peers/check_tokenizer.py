@@ -7,15 +7,17 @@
 
 `gpt2` is the bundled table, by both references. `--ranks NAME=FILE` adds an encoding of tiktoken's
 with its published ranks (r50k, p50k, cl100k, o200k). Families whose vocabulary is nobody's to give
-away (llama3, qwen2, qwen3.5, tekken, starcoder, falcon, deepseek, and o200k as a tokenizer.json says
-it) are tried on a vocabulary that limn learns here, which the reference loads with the family's own
-pre-tokenizer.
+away (llama3, qwen2, qwen3.5, tekken, starcoder, falcon, deepseek, olmo, and o200k as a tokenizer.json
+says it) are tried on a vocabulary that limn learns here, which the reference loads with the family's own
+normalizer and pre-tokenizer. NAME.ranks, for families whose pattern is one expression, is the same
+vocabulary merged by rank, in the file tekken.json, with tiktoken's engine as the reference.
 
 For each: every Unicode scalar value alone and between letters, digits, spaces and line feeds; N random
 texts, weighted to what splitting turns on (default 100000); damaged UTF-8; translations in many
 languages and source code from this system; long runs; every id decoded. Characters that a reference
 with another version of Unicode puts into another class are listed, by reason, and left out of the
-random texts. Exit status 1 when anything else differs.
+random texts. Code points and random texts are spread over processes; which texts are drawn does not
+depend on their number. Exit status 1 when anything else differs.
 """
 import argparse
 import base64
@@ -23,6 +25,7 @@ import functools
 import glob
 import itertools
 import json
+import multiprocessing
 import os
 import random
 import sys
@@ -34,14 +37,16 @@ os.environ["TOKENIZERS_PARALLELISM"] = "false"
 import numpy as np  # noqa: E402
 import regex  # noqa: E402
 import tiktoken  # noqa: E402
-from tokenizers import Tokenizer, models  # noqa: E402
+from tokenizers import Tokenizer, models, normalizers  # noqa: E402
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
+import check_tokenizer_readers  # noqa: E402
 import families  # noqa: E402
 import limn_tokenizer  # noqa: E402
+import make_tekken  # noqa: E402
 import tokenizer_texts  # noqa: E402
 
-DRAW = 200_000  # parts of random texts at once
+DRAW = 500_000  # parts of random texts at once: some 50,000 texts
 SHOWN = 5
 
 
@@ -121,6 +126,8 @@ def load(folder, family):
     files = (os.path.join(folder, name) for name in ("vocab.json", "merges.txt"))
     tokenizer = Tokenizer(models.BPE.from_file(*files))
     tokenizer.pre_tokenizer = families.pre_tokenizer(family)
+    if family in families.COMPOSED:
+        tokenizer.normalizer = normalizers.NFC()
     return tokenizer
 
 
@@ -133,22 +140,61 @@ def learning_text():
     return "\n".join(texts).encode("utf-8")
 
 
-def learned(family, folder):
-    trainer = limn_tokenizer.Trainer(6000, 2, pattern=family)
+def learn(family, folder):
+    trainer = limn_tokenizer.Trainer(6000, 2, pattern=families.PATTERN.get(family, family))
     trainer.feed(learning_text())
     trainer.learn()
     trainer.write(folder)
     trainer.close()
+
+
+def learned(family, folder):
+    learn(family, folder)
+    if family in families.COMPOSED:
+        path = os.path.join(folder, "tokenizer.json")
+        with open(path, encoding="utf-8") as file:
+            made = json.load(file)
+        made["normalizer"] = {"type": "NFC"}
+        with open(path, "w", encoding="utf-8") as file:
+            json.dump(made, file, ensure_ascii=False)
     return limn_tokenizer.Tokenizer(folder), [HuggingFace(load(folder, family))]
+
+
+def learned_ranks(family, folder):
+    learn(family, folder)
+    tokens, pattern = make_tekken.ranked(folder), families.EXPRESSION[family]
+    path = os.path.join(folder, "tekken.json")
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(make_tekken.tekken(tokens, 0, [], pattern=pattern), file)
+    encoding = tiktoken.Encoding(
+        family, pat_str=pattern, mergeable_ranks={t: i for i, t in enumerate(tokens)}, special_tokens={}
+    )
+    return limn_tokenizer.Tokenizer(path), [Tiktoken(encoding, pattern)]
 
 
 # ---- comparing -------------------------------------------------------------------------------------
 
 
+def call(name, item):
+    """A method of the check that was there when this process began."""
+    return getattr(Check.current, name)(item)
+
+
 class Check:
-    def __init__(self, family, limn, references):
+    current = None
+
+    def __init__(self, family, limn, references, processes):
         self.family, self.limn, self.references = family, limn, references
-        self.n_differences = 0
+        self.n_differences, self.processes = 0, processes
+
+    def spread(self, name, items):
+        """What a method gives for each item, in their order, from as many processes."""
+        if self.processes == 1:
+            yield from map(getattr(self, name), items)
+            return
+        Check.current = self
+        with multiprocessing.get_context("fork").Pool(self.processes) as pool:
+            yield from pool.imap(functools.partial(call, name), items)
 
     def say(self, text):
         print(f"{self.family}: {text}", flush=True)
@@ -168,21 +214,28 @@ class Check:
                 if found != wanted:
                     yield i, reference.name, found, wanted
 
-    def hold(self, texts):
-        """Counts and shows differences."""
-        for i, name, found, wanted in self.differ(texts):
+    def show(self, differences):
+        """Counts and shows [(text, reference, ids, ids)]."""
+        for text, name, found, wanted in differences:
             self.n_differences += 1
             if self.n_differences <= SHOWN:
-                self.say(f"{texts[i][:200]!r}: limn {found[:40]}, {name} {wanted[:40]}")
+                self.say(f"{text[:200]!r}: limn {found[:40]}, {name} {wanted[:40]}")
+
+    def hold(self, texts):
+        self.show((texts[i], *rest) for i, *rest in self.differ(texts))
+
+    def odd_code_points(self, at):
+        """[(character, reference)] of those that it treats otherwise, from 20,000 of them."""
+        part = [chr(c) for c in tokenizer_texts.SCALARS[at : at + 20_000]]
+        texts = part + [f"{c} a{c}b 1{c}2  {c} {c}{c}\n{c} A{c}c.{c}'s{c}\n\n" for c in part]
+        return [(part[i % len(part)], name) for i, name, _, _ in self.differ(texts)]
 
     def code_points(self):
         """Those that a reference treats otherwise."""
         odd = {}
-        for at in range(0, len(tokenizer_texts.SCALARS), 20_000):
-            part = [chr(c) for c in tokenizer_texts.SCALARS[at : at + 20_000]]
-            texts = part + [f"{c} a{c}b 1{c}2  {c} {c}{c}\n{c} A{c}c.{c}'s{c}\n\n" for c in part]
-            for i, name, _, _ in self.differ(texts):
-                odd.setdefault(name, set()).add(part[i % len(part)])
+        starts = range(0, len(tokenizer_texts.SCALARS), 20_000)
+        for character, name in itertools.chain.from_iterable(self.spread("odd_code_points", starts)):
+            odd.setdefault(name, set()).add(character)
         self.say(f"{len(tokenizer_texts.SCALARS)} code points alone and between others")
         for name, found in odd.items():
             explained = self.explain(name, found)
@@ -208,14 +261,21 @@ class Check:
             self.say(f"{name} differs for {len(members)} characters ({why or 'no reason'}): {shown}{more}")
         return len(found) - len(reasons.get("", []))
 
+    def drawn(self, seed):
+        """How many texts of a draw there are, how many characters, and the differences."""
+        texts = self.source.draw(DRAW, seed)
+        differences = [(texts[i], *rest) for i, *rest in self.differ(texts)]
+        return len(texts), sum(map(len, texts)), differences
+
     def random_texts(self, wanted, seed, without):
-        source, done, start, size = tokenizer_texts.RandomTexts(seed, without), 0, time.time(), 0
+        self.source, done, start, size = tokenizer_texts.RandomTexts(seed, without), 0, time.time(), 0
         said = start
-        while done < wanted:
-            texts = source.draw(DRAW)[: wanted - done]
-            self.hold(texts)
-            done += len(texts)
-            size += sum(map(len, texts))
+        # A draw has a tenth as many texts as parts, a little more or less.
+        seeds = ((seed, i) for i in range(wanted // (DRAW // 10) + 1))
+        for n, n_characters, differences in self.spread("drawn", seeds):
+            self.show(differences)
+            done += n
+            size += n_characters
             if time.time() - said > 300:
                 said = time.time()
                 self.say(f"... {done} random texts, {self.n_differences} differences")
@@ -329,8 +389,10 @@ def vectors(limn, path):
 
 
 def compare(name, limn, references, options):
-    check = Check(name, limn, references)
+    check = Check(name, limn, references, options.processes)
     without = check.code_points()
+    if name in families.COMPOSED:
+        without |= check_tokenizer_readers.unlike({"normalizer": {"type": "NFC"}})
     check.ids()
     check.real_texts(options.book)
     check.runs(options.run)
@@ -350,6 +412,7 @@ def main():
     parser.add_argument("--family", action="append", help="only these; all when none is given")
     parser.add_argument("--strings", type=int, default=100_000)
     parser.add_argument("--run", type=int, default=1_000_000, help="bytes of a long run")
+    parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--book", action="append", default=[], metavar="FILE")
     parser.add_argument("--vectors", help="a .inp file with its .out beside it, of llama.cpp")
@@ -361,10 +424,12 @@ def main():
         makers = {"gpt2": lambda: bundled(options.model)}
         for name, path in ranks.items():
             makers[name] = functools.partial(from_ranks, name, path)
-        for name in families.FAMILIES[1:]:
+        for name in (*families.FAMILIES[1:], *families.PATTERN):
             made = os.path.join(folder, name)
             key = f"{name}.json" if name in ranks else name
             makers[key] = functools.partial(learned, name, made)
+            if name in families.EXPRESSION:
+                makers[f"{name}.ranks"] = functools.partial(learned_ranks, name, f"{made}.ranks")
         for name in options.family or makers:
             limn, references = makers[name]()
             if name == "gpt2" and options.vectors:

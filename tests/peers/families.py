@@ -40,6 +40,19 @@ TIKTOKEN = {
     "o200k": cased(r"\p{N}{1,3}", f"{CONTRACTIONS}?"),
 }
 
+# Families whose pattern is one expression, as tiktoken's engine takes it.
+EXPRESSION = {
+    "llama3": lines(r"\p{N}{1,3}"),
+    "qwen2": lines(r"\p{N}"),
+    "qwen3.5": lines(r"\p{N}", r"[\p{L}\p{M}]", r"[^\s\p{L}\p{M}\p{N}]"),
+    "o200k": cased(r"\p{N}{1,3}", f"{CONTRACTIONS}?"),
+    "tekken": cased(r"\p{N}", ""),
+}
+
+# Families that bring texts into NFC first, and those that have another's pattern.
+COMPOSED = ("qwen2", "qwen3.5", "olmo")
+PATTERN = {"olmo": "gpt2"}
+
 DEEPSEEK = (
     r"""[!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+"""
     r"|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -55,13 +68,10 @@ def pre_tokenizer(family):
     """Hugging Face's pre-tokenizer of a family."""
     to_bytes = ByteLevel(add_prefix_space=False, use_regex=False)
     gpt2 = ByteLevel(add_prefix_space=False)
+    family = PATTERN.get(family, family)
     passes = {
         "gpt2": [gpt2],
-        "llama3": [split(lines(r"\p{N}{1,3}")), to_bytes],
-        "qwen2": [split(lines(r"\p{N}")), to_bytes],
-        "qwen3.5": [split(lines(r"\p{N}", r"[\p{L}\p{M}]", r"[^\s\p{L}\p{M}\p{N}]")), to_bytes],
-        "o200k": [split(cased(r"\p{N}{1,3}", f"{CONTRACTIONS}?")), to_bytes],
-        "tekken": [split(cased(r"\p{N}", "")), to_bytes],
+        **{name: [split(expression), to_bytes] for name, expression in EXPRESSION.items()},
         "starcoder": [Digits(individual_digits=True), gpt2],
         "falcon": [
             Punctuation("contiguous"),

@@ -58,8 +58,10 @@ class RandomTexts:
         weights += [0.15 / len(others)] * len(others)
         self._bounds = np.cumsum(weights) / sum(weights)
 
-    def draw(self, n_atoms):
-        at = np.searchsorted(self._bounds, self._rng.random(n_atoms)).tolist()
+    def draw(self, n_atoms, seed=None):
+        """Texts of so many parts in all; with a seed, always the same ones."""
+        rng = self._rng if seed is None else np.random.default_rng(seed)
+        at = np.searchsorted(self._bounds, rng.random(n_atoms)).tolist()
         return "".join(map(self._atoms.__getitem__, at)).split(SEPARATOR)
 
 
