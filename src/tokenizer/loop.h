@@ -40,6 +40,8 @@ static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b)
     uint64_t classes[4] = {0};
     if (!classify_high(text, b, classes)) {
       memset(classes, 0, sizeof classes);
+      b->tail = 0;
+      b->n = n;
       limn_block_classes(b, text, classes);
     }
     limn_block_add_classes(b, classes);

@@ -60,6 +60,45 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   b->visible = bits_of(parts_low, parts_high, 4);
 }
 
+static inline uint64_t mask_of(__m256i low, __m256i high) {
+  return (uint32_t)_mm256_movemask_epi8(low) | (uint64_t)(uint32_t)_mm256_movemask_epi8(high) << 32;
+}
+
+static inline uint64_t equal_to(const unsigned char *text, unsigned char byte) {
+  const __m256i wanted = _mm256_set1_epi8((char)byte);
+  __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)text);
+  __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(text + 32));
+  return mask_of(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted));
+}
+
+static inline uint64_t from(const unsigned char *text, unsigned char byte) {
+  const __m256i least = _mm256_set1_epi8((char)byte);
+  __m256i low = _mm256_loadu_si256((const __m256i *)(const void *)text);
+  __m256i high = _mm256_loadu_si256((const __m256i *)(const void *)(text + 32));
+  return mask_of(_mm256_cmpeq_epi8(_mm256_max_epu8(low, least), low),
+                 _mm256_cmpeq_epi8(_mm256_max_epu8(high, least), high));
+}
+
+/* A row of 16 by bits 0 to 3 of a byte, of four rows, which bits 4 and 5 choose. */
+static inline __m256i among_64(const uint8_t *table, __m256i bytes) {
+  __m256i columns = _mm256_and_si256(bytes, _mm256_set1_epi8(15));
+  __m256i bit4 = _mm256_slli_epi16(bytes, 3), bit5 = _mm256_slli_epi16(bytes, 2);
+  __m256i a = _mm256_blendv_epi8(_mm256_shuffle_epi8(both(table), columns),
+                                 _mm256_shuffle_epi8(both(table + 16), columns), bit4);
+  __m256i b = _mm256_blendv_epi8(_mm256_shuffle_epi8(both(table + 32), columns),
+                                 _mm256_shuffle_epi8(both(table + 48), columns), bit4);
+  return _mm256_blendv_epi8(a, b, bit5);
+}
+
+static inline void look_up_64(const unsigned char *text, const uint8_t *table, uint64_t found[4]) {
+  __m256i low = among_64(table, _mm256_loadu_si256((const __m256i *)(const void *)text));
+  __m256i high = among_64(table, _mm256_loadu_si256((const __m256i *)(const void *)(text + 32)));
+  for (int k = 0; k < 4; k++)
+    found[k] = bits_of(low, high, k);
+}
+
+#include "tokenizer/split_pages.h"
+
 static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
   size_t n = 0;
   for (; mask; mask &= mask - 1)

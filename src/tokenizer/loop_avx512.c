@@ -89,35 +89,21 @@ static inline bool classify_high(const unsigned char *text, limn_block *b, uint6
   uint64_t from2 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8((char)0xc2));
   uint64_t from3 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8((char)0xe0));
   uint64_t from4 = _mm512_cmpge_epu8_mask(bytes, _mm512_set1_epi8((char)0xf0));
-  if (b->high != (tail | from2) || tail != (from2 << 1 | from3 << 2 | from4 << 3)) return false;
-  /* A character that the end of the block cuts ends it. */
-  uint64_t cut =
-      (from2 & (uint64_t)1 << 63) | (from3 & (uint64_t)3 << 62) | (from4 & (uint64_t)7 << 61);
-  unsigned n = cut ? (unsigned)__builtin_ctzll(cut) : 64;
-  uint64_t two = from2 & ~from3, three = from3 & ~from4 & limn_below(n),
-           four = from4 & limn_below(n);
+  limn_block_firsts first;
+  if (!limn_block_find_firsts(b, tail, from2, from3, from4, &first)) return false;
   __m512i which =
       _mm512_ternarylogic_epi32(_mm512_slli_epi16(bytes, 3), _mm512_srli_epi16(second, 3),
                                 _mm512_set1_epi8((char)0xf8), 0xe4);
   __m512i bit = _mm512_permutexvar_epi8(second, _mm512_set1_epi64((long long)0x8040201008040201u));
-  for (unsigned k = 0; two && k < 4; k++)
-    classes[k] = bit_of_two(limn_unicode_two[k], which, bit, two);
-  if (three) {
+  for (unsigned k = 0; first.two && k < 4; k++)
+    classes[k] = bit_of_two(limn_unicode_two[k], which, bit, first.two);
+  if (first.three) {
     for (unsigned k = 0; k < 4; k++)
-      classes[k] |= bit_of_three(limn_unicode_three[k], which, bit, three);
-    uint64_t mixed = bit_of_three(limn_unicode_three[4], which, bit, three);
+      classes[k] |= bit_of_three(limn_unicode_three[k], which, bit, first.three);
+    uint64_t mixed = bit_of_three(limn_unicode_three[4], which, bit, first.three);
     if (mixed && !classify_pages(text, bytes, second, mixed, classes)) return false;
   }
-  for (; four; four &= four - 1) {
-    unsigned at = (unsigned)__builtin_ctzll(four), length;
-    uint64_t class = limn_block_class(text + at, &length);
-    if (length == 1) return false;
-    for (unsigned k = 0; k < 4; k++)
-      classes[k] |= (class >> k & 1) << at;
-  }
-  b->tail = tail;
-  if (n < b->n) b->n = n;
-  return true;
+  return limn_block_fours(text, first.four, classes);
 }
 
 #define LIMN_LOOP_HIGH

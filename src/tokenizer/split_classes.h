@@ -69,6 +69,40 @@ static inline void limn_block_classes(limn_block *b, const unsigned char *text,
   }
 }
 
+/* Where characters of two, three and four bytes begin. */
+typedef struct limn_block_firsts {
+  uint64_t two, three, four;
+} limn_block_firsts;
+
+/*
+ * The same by masks of bytes: 80 to BF, from C2 on, from E0 on, from F0 on. False where one is no
+ * part of a character; E0, ED and F0 to FF with the byte behind them are still to be looked at.
+ * Sets `tail` and, where the end of the block cuts a character, `n`.
+ */
+static inline bool limn_block_find_firsts(limn_block *b, uint64_t tail, uint64_t from2,
+                                          uint64_t from3, uint64_t from4, limn_block_firsts *out) {
+  const uint64_t top = (uint64_t)1 << 63,
+                 cut = (from2 & top) | (from3 & 3 * (top >> 1)) | (from4 & 7 * (top >> 2));
+  if (b->high != (tail | from2) || tail != (from2 << 1 | from3 << 2 | from4 << 3)) return false;
+  uint64_t whole = cut ? (cut & (~cut + 1)) - 1 : ~cut;
+  if (cut && (unsigned)__builtin_ctzll(cut) < b->n) b->n = (unsigned)__builtin_ctzll(cut);
+  b->tail = tail;
+  *out = (limn_block_firsts){from2 & ~from3 & whole, from3 & ~from4 & whole, from4 & whole};
+  return true;
+}
+
+/* The classes of characters of four bytes, one by one; false where one is none. */
+static inline bool limn_block_fours(const unsigned char *text, uint64_t four, uint64_t classes[4]) {
+  for (; four; four &= four - 1) {
+    unsigned at = (unsigned)__builtin_ctzll(four), length;
+    uint64_t class = limn_block_class(text + at, &length);
+    if (length == 1) return false;
+    for (unsigned k = 0; k < 4; k++)
+      classes[k] |= (class >> k & 1) << at;
+  }
+  return true;
+}
+
 /* The characters beyond ASCII that begin at `first`: with all their bytes. */
 static inline uint64_t limn_block_whole(const limn_block *b, uint64_t first) {
   /* Adding to the second byte carries through the character's tail, and empties it. */
