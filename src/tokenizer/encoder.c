@@ -18,11 +18,13 @@
 /* ---- which loop ---------------------------------------------------------------------------------
  */
 
+#if defined(__x86_64__)
 static bool has_feature(const char *name) {
   const char *all = limn_cpu_features(), *at = strstr(all, name);
   size_t n = strlen(name);
   return at && (at[n] == ' ' || at[n] == '\0');
 }
+#endif
 
 const limn_encoder_loop *const *limn_loops(void) {
 #if defined(__x86_64__)
@@ -33,6 +35,9 @@ const limn_encoder_loop *const *limn_loops(void) {
                     has_feature("avx512dq") && has_feature("avx512cd") &&
                     has_feature("avx512vbmi") && has_feature("avx512vbmi2");
   return all + (has_avx512 ? 0 : has_avx2 ? 1 : 2);
+#elif defined(__aarch64__)
+  static const limn_encoder_loop *const all[] = {&limn_loop_neon, &limn_loop_scalar, NULL};
+  return all;
 #else
   static const limn_encoder_loop *const all[] = {&limn_loop_scalar, NULL};
   return all;

@@ -114,7 +114,7 @@ struct limn_encoder_loop {
   uint64_t (*block)(limn_pattern pattern, const unsigned char *text, unsigned n);
 };
 
-extern const limn_encoder_loop limn_loop_scalar, limn_loop_avx2, limn_loop_avx512;
+extern const limn_encoder_loop limn_loop_scalar, limn_loop_avx2, limn_loop_avx512, limn_loop_neon;
 
 /* Those that this processor can run, best first, ended by NULL. */
 const limn_encoder_loop *const *limn_loops(void);
