@@ -98,6 +98,11 @@ static size_t symbols_to_keep(const limn_symbols *s, const uint32_t *symbols, si
   return keep;
 }
 
+static void enlarge(windows *w) {
+  w->size = LIMN_LARGE_WINDOW;
+  w->n_retries = 0;
+}
+
 /* Merges the next window, or takes back a symbol so that the next begins earlier. */
 static void next_window(windows *w) {
   size_t size = w->n - w->at < w->size ? w->n - w->at : w->size, n_bytes;
@@ -105,8 +110,11 @@ static void next_window(windows *w) {
   size_t n = size <= LIMN_SMALL_WINDOW ? w->merger->small(w->s, w->piece + w->at, size, symbols)
                                        : w->merger->large(w->s, w->piece + w->at, size, symbols);
   if (w->b->n_out > 0 && !limn_symbols_stay(w->s, symbols[-1], symbols[0])) {
+    size_t length = w->s->lengths[w->b->out[--w->b->n_out]];
+    w->at -= length;
     w->n_retries++;
-    w->at -= w->s->lengths[w->b->out[--w->b->n_out]];
+    /* Of such tokens a small window sees too little. */
+    if (w->size == SMALL_WINDOW && length > SMALL_WINDOW / 2) enlarge(w);
     return;
   }
   w->b->n_out += symbols_to_keep(w->s, symbols, n, size, w->at + size == w->n, &n_bytes);
@@ -229,8 +237,7 @@ static bool go_on(windows *w) {
   next_window(w);
   if (w->n_retries > MOST_RETRIES) {
     if (w->size == LIMN_LARGE_WINDOW) return false;
-    w->size = LIMN_LARGE_WINDOW;
-    w->n_retries = 0;
+    enlarge(w);
   }
   repeat(w);
   return true;

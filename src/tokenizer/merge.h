@@ -122,16 +122,12 @@ static INLINE void lane_start(lane *l, const limn_symbols *s, const unsigned cha
 static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wide);
 #endif
 
-static inline uint32_t least_of(const uint32_t *keys, size_t n) {
-  uint32_t least = keys[0];
-  for (size_t i = 1; i < n; i++)
-    least = keys[i] < least ? keys[i] : least;
-  return least;
-}
-
 #ifndef LIMN_MERGER_LEAST
 static INLINE uint32_t least_key(const uint32_t *keys, bool is_wide) {
-  return least_of(keys, is_wide ? 32 : 16);
+  uint32_t least = keys[0];
+  for (size_t i = 1; i < (is_wide ? 32 : 16); i++)
+    least = keys[i] < least ? keys[i] : least;
+  return least;
 }
 #else
 static INLINE uint32_t least_key(const uint32_t *keys, bool is_wide);
@@ -262,40 +258,53 @@ static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size
  */
 
 #define WIDE_BITS 10
-#define GROUP     16
 #define NOWHERE   UINT16_MAX
 
 typedef struct wide {
   const limn_symbols *s;
-  uint32_t keys[LIMN_LARGE_WINDOW], symbols[LIMN_LARGE_WINDOW];
-  uint32_t least[LIMN_LARGE_WINDOW / GROUP];
+  size_t n_leaves;
+  uint32_t keys[2 * LIMN_LARGE_WINDOW]; /* a tournament: [1] is the least of all, [n_leaves] .. */
+  uint32_t symbols[LIMN_LARGE_WINDOW];
   uint16_t next[LIMN_LARGE_WINDOW], previous[LIMN_LARGE_WINDOW];
 } wide;
 
-static inline void wide_look(wide *w, size_t i) {
-  uint32_t right = w->next[i];
-  w->keys[i] =
-      right == NOWHERE
-          ? DEAD
-          : limn_symbols_find(w->s, w->symbols[i], w->symbols[right]) << WIDE_BITS | (uint32_t)i;
+static inline uint32_t lesser(uint32_t a, uint32_t b) {
+  return a < b ? a : b;
 }
 
-static inline void wide_update(wide *w, size_t i) {
-  w->least[i / GROUP] = least_of(w->keys + i / GROUP * GROUP, GROUP);
-}
-
-static inline void wide_start(wide *w, const unsigned char *bytes, size_t n, size_t n_groups) {
+static inline void wide_start(wide *w, const unsigned char *bytes, size_t n) {
+  size_t m = 2;
+  while (m < n)
+    m *= 2;
+  w->n_leaves = m;
   for (size_t i = 0; i < n; i++) {
     w->symbols[i] = bytes[i];
     w->next[i] = i + 1 < n ? (uint16_t)(i + 1) : NOWHERE;
     w->previous[i] = i > 0 ? (uint16_t)(i - 1) : NOWHERE;
   }
+  for (size_t i = 0; i < m; i++)
+    w->keys[m + i] = DEAD;
   for (size_t i = 0; i + 1 < n; i++)
-    w->keys[i] = limn_symbols_of_bytes(w->s, bytes + i) << WIDE_BITS | (uint32_t)i;
-  for (size_t i = n - 1; i < n_groups * GROUP; i++)
-    w->keys[i] = DEAD;
-  for (size_t i = 0; i < n_groups * GROUP; i += GROUP)
-    wide_update(w, i);
+    w->keys[m + i] = limn_symbols_of_bytes(w->s, bytes + i) << WIDE_BITS | (uint32_t)i;
+  for (size_t i = m; i-- > 1;)
+    w->keys[i] = lesser(w->keys[2 * i], w->keys[2 * i + 1]);
+}
+
+static inline void wide_set(wide *w, size_t i, uint32_t key) {
+  size_t at = w->n_leaves + i;
+  w->keys[at] = key;
+  for (; at > 1; at /= 2) {
+    key = lesser(key, w->keys[at ^ 1]);
+    w->keys[at / 2] = key;
+  }
+}
+
+/* Looks up what a symbol and the next make. */
+static inline void wide_look(wide *w, size_t i) {
+  uint32_t right = w->next[i], key = DEAD;
+  if (right != NOWHERE)
+    key = limn_symbols_find(w->s, w->symbols[i], w->symbols[right]) << WIDE_BITS | (uint32_t)i;
+  wide_set(w, i, key);
 }
 
 static inline void wide_merge(wide *w, size_t i, uint32_t symbol) {
@@ -303,26 +312,19 @@ static inline void wide_merge(wide *w, size_t i, uint32_t symbol) {
   w->symbols[i] = symbol;
   w->next[i] = (uint16_t)next;
   if (next != NOWHERE) w->previous[next] = (uint16_t)i;
-  w->keys[right] = DEAD;
+  wide_set(w, right, DEAD);
   wide_look(w, i);
-  wide_update(w, i);
-  if (right / GROUP != i / GROUP) wide_update(w, right);
-  if (left == NOWHERE) return;
-  wide_look(w, left);
-  wide_update(w, left);
+  if (left != NOWHERE) wide_look(w, left);
 }
 
 static size_t merge_large(const limn_symbols *s, const unsigned char *bytes, size_t n,
                           uint32_t *out) {
   wide w;
-  size_t n_groups = (n + GROUP - 1) / GROUP, n_out = 0;
+  size_t n_out = 0;
   w.s = s;
-  wide_start(&w, bytes, n, n_groups);
-  for (;;) {
-    uint32_t least = least_of(w.least, n_groups);
-    if (least >= LIMN_NO_SYMBOL << WIDE_BITS) break;
-    wide_merge(&w, least & (LIMN_LARGE_WINDOW - 1), least >> WIDE_BITS);
-  }
+  wide_start(&w, bytes, n);
+  while (w.keys[1] < LIMN_NO_SYMBOL << WIDE_BITS)
+    wide_merge(&w, w.keys[1] & (LIMN_LARGE_WINDOW - 1), w.keys[1] >> WIDE_BITS);
   for (size_t i = 0; i != NOWHERE; i = w.next[i])
     out[n_out++] = w.symbols[i];
   return n_out;

@@ -411,6 +411,67 @@ static void repetitions_merge_as_by_the_heap(void **state) {
   }
 }
 
+/* How much work merging is: the bytes of all windows, whatever the machine. */
+
+static const limn_merger *worker;
+static size_t bytes_of_windows;
+
+static size_t count_small(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                          uint32_t *out) {
+  bytes_of_windows += n;
+  return worker->small(s, bytes, n, out);
+}
+
+static size_t count_large(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                          uint32_t *out) {
+  bytes_of_windows += n;
+  return worker->large(s, bytes, n, out);
+}
+
+static void count_several(const limn_symbols *s, limn_window *windows, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    bytes_of_windows += windows[i].n;
+  worker->several(s, windows, n);
+}
+
+/* Periods that drift with the lengths of tokens, runs that change, letters at random. */
+static void fill_hostile(unsigned char *piece, size_t n, size_t kind, uint32_t *seed) {
+  for (size_t i = 0; i < n; i++) {
+    if (kind < 40)
+      piece[i] = (unsigned char)(i <= kind ? 'a' + next_random(seed) % 26 : piece[i - kind - 1]);
+    else if (kind < 60)
+      piece[i] = (unsigned char)(i % (7 * kind) < 3 * kind ? '-' : '=');
+    else if (kind < 70)
+      piece[i] = (unsigned char)(next_random(seed) % (10 * kind) == 0 ? 'a' + i % 26 : ' ');
+    else
+      piece[i] = (unsigned char)('a' + next_random(seed) % (kind - 68));
+  }
+}
+
+/* A piece 16 times as long makes at most 16 times the work, and no square; no heap is needed. */
+static void work_is_linear(void **state) {
+  (void)state;
+  static unsigned char piece[64000];
+  uint32_t seed = 97;
+  limn_error err;
+  for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++) {
+    limn_merger counting = {"counting", count_small, count_large, count_several};
+    worker = (*loop)->merger;
+    for (size_t kind = 0; kind < 90; kind++) {
+      limn_bpe b = {0};
+      fill_hostile(piece, sizeof piece, kind, &seed);
+      for (size_t n = 250; n <= sizeof piece; n *= 16) {
+        bytes_of_windows = 0;
+        CHECK_OK(limn_bpe_encode(&b, &counting, &gpt2->symbols, piece, n, &err), err);
+        if (bytes_of_windows > 4 * n + 5000)
+          fail_msg("kind %zu: %zu bytes in windows for %zu", kind, bytes_of_windows, n);
+      }
+      assert_int_equal(b.row.capacity, 0);
+      limn_bpe_deinit(&b);
+    }
+  }
+}
+
 static void long_texts_merge_as_by_the_heap(void **state) {
   (void)state;
   static unsigned char piece[40000];
@@ -712,6 +773,7 @@ int main(void) {
       cmocka_unit_test(windows_merge_together),
       cmocka_unit_test(repetitions_merge_as_by_the_heap),
       cmocka_unit_test(long_texts_merge_as_by_the_heap),
+      cmocka_unit_test(work_is_linear),
       cmocka_unit_test(tokens_longer_than_windows),
       cmocka_unit_test(neighbours_stay_by_definition),
       cmocka_unit_test(streams_give_the_ids_of_the_whole),
