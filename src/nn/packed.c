@@ -50,15 +50,18 @@ static void pack_panel(void *user, size_t i) {
   const limn_linear *l = p->l;
   int64_t first = (p->first + (int64_t)i) * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - first);
   unsigned char *panel = p->out + i * l->panel_size;
-  _Alignas(64) float rows[LIMN_CHUNK * LIMN_PANEL];
-  if (width < LIMN_PANEL) memset(rows, 0, sizeof rows);
+  _Alignas(64) float buffer[LIMN_CHUNK * LIMN_PANEL];
+  bool is_direct = l->format == LIMN_FORMAT_F32 && width == LIMN_PANEL; /* the rows are the panel */
+  if (width < LIMN_PANEL) memset(buffer, 0, sizeof buffer);
   for (int64_t k0 = 0; k0 < l->n_in; k0 += LIMN_CHUNK) {
     int64_t k = least(LIMN_CHUNK, l->n_in - k0);
+    unsigned char *place = panel + limn_panel_size(l->format, k0);
+    float *rows = is_direct ? (float *)(void *)place : buffer;
     if (p->layout == LIMN_IN_OUT)
       gather_in_out(p, first, width, k0, k, rows);
     else
       gather_out_in(p, first, width, k0, k, rows);
-    l->kernels->pack(l->format, panel + limn_panel_size(l->format, k0), k, rows);
+    if (!is_direct) l->kernels->pack(l->format, place, k, rows);
   }
 }
 
