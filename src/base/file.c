@@ -83,6 +83,11 @@ void limn_file_close(limn_file *f) {
   *f = (limn_file){nothing, 0, false};
 }
 
+void limn_file_want_huge_pages(const limn_file *f) {
+  uintptr_t address = (uintptr_t)f->data;
+  if (f->is_mapped) (void)madvise((void *)address, f->size, MADV_HUGEPAGE);
+}
+
 /* A private mapping that nobody wrote to has nothing to lose; memory from the heap would. */
 void limn_file_release(const limn_file *f, const void *start, size_t n) {
   const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);

@@ -20,6 +20,8 @@ typedef struct limn_file {
  */
 limn_status limn_file_open(const char *path, limn_file *out, limn_error *err);
 void limn_file_close(limn_file *f);
+/* Asks the system to read and map the file in huge pages where it can, when it is read next. */
+void limn_file_want_huge_pages(const limn_file *f);
 /* Tells the system that the pages between are not needed now: they leave this process's memory and
    come back when they are read. */
 void limn_file_release(const limn_file *f, const void *start, size_t n);

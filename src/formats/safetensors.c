@@ -627,6 +627,11 @@ const char *limn_safetensors_metadata(const limn_safetensors *file, const char *
 /* ---- the files behind it -----------------------------------------------------------------------
  */
 
+void limn_safetensors_want_huge_pages(const limn_safetensors *file) {
+  for (size_t i = 0; i < file->n_shards; i++)
+    limn_file_want_huge_pages(&file->shards[i].file);
+}
+
 void limn_safetensors_release(const limn_safetensors *file, const void *start, size_t n) {
   for (size_t i = 0; i < file->n_shards; i++) {
     const limn_file *f = &file->shards[i].file;

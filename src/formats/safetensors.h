@@ -6,6 +6,9 @@
 
 #include <limn/safetensors.h>
 
+/* The numbers will be read again and again where they lie: in huge pages where there are any. */
+void limn_safetensors_want_huge_pages(const limn_safetensors *file);
+
 /*
  * What lies between is not needed now: its pages leave this process's memory, and come back when
  * they are read. `start` is in one of the file's tensors.

@@ -8,6 +8,8 @@
  */
 #include "models/packed.h"
 
+#include "formats/safetensors.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -120,6 +122,7 @@ limn_status limn_packed_recognize(limn_model *model, limn_error *err) {
     status = need_constant(model, LIMN_PACKED_GROUP, LIMN_QUANT, err);
   if (status != LIMN_OK) return status;
   const limn_safetensors *file = model->file;
+  limn_safetensors_want_huge_pages(file);
   model->packed = (limn_packed_info){
       .layout_version = LIMN_PANEL_VERSION,
       .weights = limn_format_name(model->format),

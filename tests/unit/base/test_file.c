@@ -59,6 +59,7 @@ static void released_pages(void **state) {
     bytes[i] = (char)(i % 251 + 1);
   CHECK_OK(limn_file_write(in_folder("f"), bytes, SIZE, &err), err);
   CHECK_OK(limn_file_open(in_folder("f"), &f, &err), err);
+  limn_file_want_huge_pages(&f);
   for (size_t n = 0; n <= SIZE; n += 777) {
     limn_file_release(&f, f.data + (SIZE - n), n);
     limn_file_release(&f, f.data, n);
