@@ -3,7 +3,7 @@
  * Translation of Rare Words with Subword Units", section 3.2; on bytes since GPT-2).
  *
  * Of all neighbouring pairs that training merged, the one that training merged first is merged
- * first; among equals the leftmost. Up to 64 bytes are merged at once (merge.h). A longer piece is
+ * first; among equals the leftmost. Up to 62 bytes are merged at once (merge.h). A longer piece is
  * merged window by window, which rests on one fact: a row of symbols is what merging a text gives
  * if and only if each symbol and its neighbour stay apart when they stand alone. (No merge crosses
  * the border of two symbols in the text without being the first to do so; until then both have gone
@@ -11,7 +11,10 @@
  * a window begins where a symbol of the one before ends, not its last few, which the rest of the
  * piece might have changed; and where the two symbols at that place do not stay apart, it begins
  * one symbol earlier. Tokens longer than a window are found by a larger window, and what no window
- * can settle goes through a heap of candidates, which needs n log n steps and knows no windows.
+ * can settle goes through a heap of candidates (pairs.c), which needs n log n steps.
+ *
+ * The same fact allows to cut a piece anywhere, to merge its parts together, and to join their
+ * rows; and to copy the symbols of what repeats.
  *
  * Tables of merges in which a merge comes before one that makes its halves (none that training
  * gives) do not allow the test at the border; they use the heap.
@@ -103,8 +106,18 @@ static void enlarge(windows *w) {
   w->n_retries = 0;
 }
 
-/* Merges the next window, or takes back a symbol so that the next begins earlier. */
-static void next_window(windows *w) {
+/* The row ends farther than ever. */
+static void move_on(windows *w) {
+  if (w->at <= w->farthest) return;
+  w->farthest = w->at;
+  w->n_retries = 0;
+  w->size = SMALL_WINDOW;
+}
+
+/*
+ * Merges the next window; or takes back a symbol so that the next begins earlier, which is false.
+ */
+static bool next_window(windows *w) {
   size_t size = w->n - w->at < w->size ? w->n - w->at : w->size, n_bytes;
   uint32_t *symbols = w->b->out + w->b->n_out;
   size_t n = size <= LIMN_SMALL_WINDOW ? w->merger->small(w->s, w->piece + w->at, size, symbols)
@@ -115,14 +128,13 @@ static void next_window(windows *w) {
     w->n_retries++;
     /* Of such tokens a small window sees too little. */
     if (w->size == SMALL_WINDOW && length > SMALL_WINDOW / 2) enlarge(w);
-    return;
+    return false;
   }
   w->b->n_out += symbols_to_keep(w->s, symbols, n, size, w->at + size == w->n, &n_bytes);
   w->at += n_bytes;
-  w->n_retries = w->at > w->farthest ? 0 : w->n_retries + 1;
-  if (w->at <= w->farthest) return;
-  w->farthest = w->at;
-  w->size = SMALL_WINDOW;
+  w->n_retries++;
+  move_on(w);
+  return true;
 }
 
 /* ---- repetitions --------------------------------------------------------------------------------
@@ -162,6 +174,7 @@ static void repeat(windows *w) {
       b->out[b->n_out + i] = symbols[i];
     b->n_out += times * m;
     w->at += times * period;
+    move_on(w);
     if (times > 0) return;
   }
 }
@@ -226,6 +239,7 @@ static bool join(windows *w, part *p, size_t *start) {
   memcpy(b->out + b->n_out, p->row + p->used, n * sizeof *p->row);
   b->n_out += n;
   w->at = p->at;
+  move_on(w);
   return true;
 }
 
@@ -234,12 +248,10 @@ static bool join(windows *w, part *p, size_t *start) {
 
 /* One window, and what repeats it. False when no window settles the piece. */
 static bool go_on(windows *w) {
-  next_window(w);
-  if (w->n_retries > MOST_RETRIES) {
-    if (w->size == LIMN_LARGE_WINDOW) return false;
-    enlarge(w);
-  }
-  repeat(w);
+  if (next_window(w)) repeat(w);
+  if (w->n_retries <= MOST_RETRIES) return true;
+  if (w->size == LIMN_LARGE_WINDOW) return false;
+  enlarge(w);
   return true;
 }
 

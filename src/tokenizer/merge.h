@@ -3,9 +3,8 @@
  *
  * Each place holds what its symbol and the next would merge to, in the upper bits of a key that has
  * the place itself in the lower: the least key is the merge to do, the leftmost among equals. A
- * merge changes three keys. Up to 62 bytes the least is looked for in all keys, and a bit mask
- * says which places still begin a symbol; up to 1024, keys stand in groups of sixteen with the
- * least of each group beside them.
+ * merge changes three keys. Up to 31 bytes the least is looked for in all keys, and a bit mask
+ * says which places still begin a symbol; up to 1024, the keys play a tournament.
  */
 #ifndef LIMN_SRC_TOKENIZER_MERGE_H
 #define LIMN_SRC_TOKENIZER_MERGE_H
