@@ -455,6 +455,36 @@ static void counts_nothing_where_nothing_is(void **state) {
                    N * D_MODEL);
 }
 
+static bool is_local(const reference *r, const char *text) {
+  limn_error err;
+  limn_edit *e;
+  CHECK_OK(limn_edit_new(r->model, text, &e, &err), err);
+  bool found = limn_edit_is_local(e);
+  limn_edit_free(e);
+  return found;
+}
+
+static void tells_edits_of_single_positions(void **state) {
+  const reference *r = *state;
+  static const char *const local[] = {"blocks.*.attn.hook_z[:,1]=0", "hook_embed[3]*=2",
+                                      "hook_embed[2:9:3,-1]+=1", "blocks.0.attn.hook_k[:5]=0",
+                                      "blocks.0.attn.hook_z[...,::-1]=0"};
+  static const char *const others[] = {"blocks.0.attn.hook_z[:,1]=mean",
+                                       "hook_embed[-1]=0",
+                                       "hook_embed[-3:]=0",
+                                       "hook_embed[:-3]=0",
+                                       "hook_embed[::-2]=0",
+                                       "blocks.0.attn.hook_pattern[1,:,0]=0",
+                                       "hook_embed,blocks.0.attn.hook_attn_scores[...]*=2"};
+  char text[400];
+  for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+    if (!is_local(r, local[i])) fail_msg("%s is of single positions", local[i]);
+  for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+    if (is_local(r, others[i])) fail_msg("%s is not of single positions", others[i]);
+  snprintf(text, sizeof text, "blocks.1.hook_resid_pre=@%s/clean.safetensors", folder);
+  assert_false(is_local(r, text));
+}
+
 static void every_allocation_may_fail(void **state) {
   (void)state;
   static const char *const forms[] = {"blocks.*.attn.hook_z[:,2]=mean", "hook_embed=@%s"};
@@ -515,6 +545,7 @@ int main(void) {
                                      cmocka_unit_test(refuses_tensors_that_do_not_fit),
                                      cmocka_unit_test(refuses_runs_that_do_not_fit),
                                      cmocka_unit_test(counts_nothing_where_nothing_is),
+                                     cmocka_unit_test(tells_edits_of_single_positions),
                                      cmocka_unit_test(every_allocation_may_fail)};
   return cmocka_run_group_tests(tests, open_model, close_model);
 }
