@@ -117,24 +117,25 @@ static void put_rows(limn_json *j, const statistics *s, const char *key, const r
   limn_json_end_array(j);
 }
 
+void cli_put_numbers(limn_json *j, const cli_number *rows, size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    limn_json_key(j, rows[i].key);
+    limn_json_int(j, rows[i].value);
+  }
+}
+
 static int print_json(const cli *c, const statistics *s) {
-  const struct {
-    const char *key;
-    size_t value;
-  } rows[] = {{"n_tokens", s->n_tokens},
-              {"n_bytes", s->n_bytes},
-              {"n_characters", s->n_chars},
-              {"n_distinct_tokens", s->n_distinct},
-              {"n_single_byte_tokens", s->n_single},
-              {"vocab_size", (size_t)limn_tokenizer_vocab_size(s->t)}};
+  const cli_number rows[] = {{"n_tokens", (int64_t)s->n_tokens},
+                             {"n_bytes", (int64_t)s->n_bytes},
+                             {"n_characters", (int64_t)s->n_chars},
+                             {"n_distinct_tokens", (int64_t)s->n_distinct},
+                             {"n_single_byte_tokens", (int64_t)s->n_single},
+                             {"vocab_size", limn_tokenizer_vocab_size(s->t)}};
   limn_json j;
   limn_error err;
   cli_json_begin(&j, &err);
   limn_json_begin_object(&j);
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    limn_json_key(&j, rows[i].key);
-    limn_json_int(&j, (int64_t)rows[i].value);
-  }
+  cli_put_numbers(&j, rows, sizeof rows / sizeof *rows);
   limn_json_key(&j, "bytes_per_token");
   limn_json_double(&j, ratio(s->n_bytes, s->n_tokens));
   put_rows(&j, s, "most_frequent", s->rows, s->n_distinct);

@@ -25,6 +25,10 @@ static const cli_option options[] = {
      "How texts are cut into the pieces that tokens stay within: as this family of models does"},
     {"min-frequency", 0, CLI_INT, "N", "2", 1, CLI_NO_MAX,
      "Merge no pair of tokens that occurs less often"},
+    {"max-token-length", 0, CLI_INT, "N", NULL, 2, 1 << 20,
+     "Merge no more than two bytes to a token of N bytes or more; any length when not given"},
+    {"nfc", 0, CLI_FLAG, NULL, NULL, 0, 0,
+     "Bring texts into Unicode's composed form first, as the tokenizer then does too"},
     {"special", 's', CLI_LIST, "TOKEN", NULL, 0, 0,
      "A special token, such as <|endoftext|>; the first gets the id 0, the next 1"},
     {"by-line", 0, CLI_FLAG, NULL, NULL, 0, 0,
@@ -116,22 +120,16 @@ static void print_summary(const limn_trainer *t, const char *folder, bool is_sho
 
 static int print_json(const cli *c, const limn_trainer *t, const char *folder) {
   limn_training_counts counts = limn_trainer_counts(t);
-  const struct {
-    const char *key;
-    int64_t value;
-  } rows[] = {{"n_bytes", counts.n_bytes},
-              {"n_pieces", counts.n_pieces},
-              {"n_distinct_pieces", counts.n_distinct},
-              {"vocab_size", limn_trainer_vocab_size(t)},
-              {"n_merges", (int64_t)limn_trainer_n_merges(t)}};
+  const cli_number rows[] = {{"n_bytes", counts.n_bytes},
+                             {"n_pieces", counts.n_pieces},
+                             {"n_distinct_pieces", counts.n_distinct},
+                             {"vocab_size", limn_trainer_vocab_size(t)},
+                             {"n_merges", (int64_t)limn_trainer_n_merges(t)}};
   limn_json j;
   limn_error err;
   cli_json_begin(&j, &err);
   limn_json_begin_object(&j);
-  for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
-    limn_json_key(&j, rows[i].key);
-    limn_json_int(&j, rows[i].value);
-  }
+  cli_put_numbers(&j, rows, sizeof rows / sizeof *rows);
   limn_json_key(&j, "pattern");
   limn_json_cstring(&j, cli_value(c, "pattern"));
   limn_json_key(&j, "folder");
@@ -190,6 +188,8 @@ static int run(cli *c) {
   limn_trainer_options wanted = {.pattern = cli_value(c, "pattern"),
                                  .vocab_size = (int32_t)cli_int(c, "vocab-size", 0),
                                  .min_frequency = cli_int(c, "min-frequency", 2),
+                                 .max_token_length = (int32_t)cli_int(c, "max-token-length", 0),
+                                 .is_nfc = cli_flag(c, "nfc"),
                                  .by_line = cli_flag(c, "by-line"),
                                  .specials = specials,
                                  .n_specials = n,

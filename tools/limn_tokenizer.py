@@ -143,6 +143,8 @@ class _TrainerOptions(ctypes.Structure):  # limn_trainer_options of limn/tokeniz
         ("pattern", ctypes.c_char_p),
         ("vocab_size", ctypes.c_int32),
         ("min_frequency", ctypes.c_int64),
+        ("max_token_length", ctypes.c_int32),
+        ("is_nfc", ctypes.c_bool),
         ("by_line", ctypes.c_bool),
         ("specials", ctypes.POINTER(ctypes.c_char_p)),
         ("n_specials", ctypes.c_size_t),
@@ -165,7 +167,15 @@ class Trainer:
     """Learns an encoding: feed() texts, learn(), then vocab() and merges(), or write(folder)."""
 
     def __init__(
-        self, vocab_size, min_frequency=1, specials=(), by_line=False, threads=1, pattern="gpt2"
+        self,
+        vocab_size,
+        min_frequency=1,
+        specials=(),
+        by_line=False,
+        threads=1,
+        pattern="gpt2",
+        max_token_length=0,
+        is_nfc=False,
     ):
         self._library = ctypes.CDLL(library_path())
         library = self._library
@@ -183,6 +193,8 @@ class Trainer:
             pattern.encode(),
             vocab_size,
             min_frequency,
+            max_token_length,
+            is_nfc,
             by_line,
             texts,
             len(specials),

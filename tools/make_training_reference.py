@@ -9,8 +9,9 @@ import os
 import random
 import sys
 import tempfile
+import unicodedata
 
-from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../tests/peers"))
 import families  # noqa: E402
@@ -32,6 +33,10 @@ def letters(seed, alphabet, n, longest):
 def cases():
     for family in families.FAMILIES:
         yield family, PROSE * 2, 330, 2, []
+    yield "gpt2", letters(4, "ab", 120, 12), 400, 0, [], 5
+    yield "llama3", PROSE * 2, 400, 2, [], 4
+    yield "gpt2", "a" * 100, 300, 0, [], 2
+    yield "qwen2", unicodedata.normalize("NFD", PROSE + "r\u00e9sum\u00e9 \uac01\uac02 ") * 2, 330, 0, [], 0, True
     yield "gpt2", letters(1, "ab", 120, 12), 400, 0, []
     yield "gpt2", letters(2, "aab", 150, 20), 500, 3, ["<s>", "ab"]
     yield "gpt2", letters(3, "aa\u00e9", 60, 20), 340, 2, ["a", "aa", "a"]
@@ -41,8 +46,10 @@ def cases():
     yield "gpt2", "one word", 257, 5, ["<|endoftext|>"]
 
 
-def learn(family, text, vocab_size, min_frequency, specials):
+def learn(family, text, vocab_size, min_frequency, specials, most=0, is_nfc=False):
     tokenizer = Tokenizer(models.BPE())
+    if is_nfc:
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = families.pre_tokenizer(family)
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
@@ -50,6 +57,7 @@ def learn(family, text, vocab_size, min_frequency, specials):
         special_tokens=specials,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
+        **({"max_token_length": most} if most else {}),
     )
     tokenizer.train_from_iterator([text], trainer)
     with tempfile.TemporaryDirectory() as folder:
@@ -76,11 +84,14 @@ def main():
     print("/* Made by tools/make_training_reference.py with tokenizers. Do not edit. */")
     print("// clang-format off")
     print("static const struct trained {\n  const char *pattern, *text, *merges, *vocab;")
-    print("  int32_t vocab_size, min_frequency;\n  const char *specials[4];\n} trained[] = {")
-    for family, text, vocab_size, min_frequency, specials in cases():
-        merges, vocab = learn(family, text, vocab_size, min_frequency, specials)
+    print("  int32_t vocab_size, min_frequency, max_token_length;\n  bool is_nfc;")
+    print("  const char *specials[4];\n} trained[] = {")
+    for family, text, vocab_size, min_frequency, specials, *more in cases():
+        merges, vocab = learn(family, text, vocab_size, min_frequency, specials, *more)
         print(f'{{.pattern = "{family}", .vocab_size = {vocab_size},')
         print(f"  .min_frequency = {min_frequency},")
+        if more:
+            print(f"  .max_token_length = {more[0]}, .is_nfc = {str(len(more) > 1).lower()},")
         print("  .specials = {" + ", ".join([f'"{s}"' for s in specials] + ["NULL"]) + "},")
         put("text", text)
         put("merges", merges)

@@ -31,7 +31,9 @@ typedef struct limn_trainer_options {
                             "o200k", "tekken", "starcoder", "falcon", "deepseek" */
   int32_t vocab_size;    /* tokens wanted, the 256 bytes and the special tokens among them */
   int64_t min_frequency; /* a pair seen less often is not merged; 0 is 1 */
-  bool by_line;          /* each line, its line feed included, is a text of its own */
+  int32_t max_token_length; /* tokens of two bytes, and of less than this many; 0 for any length */
+  bool is_nfc;              /* texts are brought into NFC first, and the tokenizer does so too */
+  bool by_line;             /* each line, its line feed included, is a text of its own */
   const char *const *specials; /* (n_specials) texts of special tokens, ids 0, 1, ... in order */
   size_t n_specials;
   limn_pool *pool; /* counts pieces; or NULL */

@@ -30,6 +30,9 @@
 #define OUTSIDE (-1) /* before, between and behind pieces */
 #define DEAD    (-2) /* inside a token */
 
+/* Bytes of a text that are brought into NFC at once, but for its last. */
+#define LEAST_CHUNK ((size_t)1 << 16)
+
 #define LIST_BLOCK ((size_t)1 << 18) /* places that are allocated at once */
 
 typedef struct list_block {
@@ -270,6 +273,12 @@ static bool gain(side *s, int32_t id, uint32_t place, int64_t count) {
   return log_event(s, id, place);
 }
 
+/* Whether the two may become a token. Pairs of bytes, which are there from the start, always may.
+ */
+static bool is_short(const learning *l, int32_t left, int32_t right) {
+  return (int64_t)l->lengths[left] + l->lengths[right] < l->t->max_length;
+}
+
 /* Merges the pair at `place`, when it stands there. False without memory. */
 static bool merge_at(learning *l, const limn_trained_merge *m, uint32_t place) {
   int32_t *s = l->symbols;
@@ -285,11 +294,12 @@ static bool merge_at(learning *l, const limn_trained_merge *m, uint32_t place) {
   bool good = true;
   if (left != OUTSIDE) {
     touch(&l->sides[LEFT], left)->lost += count;
-    good = gain(&l->sides[LEFT], left, place - l->lengths[left], count);
+    if (is_short(l, left, m->result))
+      good = gain(&l->sides[LEFT], left, place - l->lengths[left], count);
   }
   if (right != OUTSIDE) {
     touch(&l->sides[RIGHT], right)->lost += count;
-    good = good && gain(&l->sides[RIGHT], right, place, count);
+    if (good && is_short(l, m->result, right)) good = gain(&l->sides[RIGHT], right, place, count);
   }
   return good;
 }
@@ -632,7 +642,7 @@ limn_status limn_trainer_learn(limn_trainer *t, limn_error *err) {
     return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
                           "these merges are learned already, expected a new trainer");
   t->is_learned = true;
-  limn_status status = limn_counter_end_text(&t->counter, err);
+  limn_status status = limn_trainer_end_text(t, err);
   if (status == LIMN_OK) status = start(&l, err);
   if (status == LIMN_OK) status = learn(&l, &scratch, err);
   limn_bytes_deinit(&scratch);
@@ -713,6 +723,8 @@ limn_status limn_trainer_new(const limn_trainer_options *options, limn_trainer *
   if (!t) return limn_out_of_memory(err, "a trainer");
   t->wanted = options->vocab_size;
   t->min_frequency = options->min_frequency > 1 ? options->min_frequency : 1;
+  t->max_length = options->max_token_length > 0 ? options->max_token_length : INT64_MAX;
+  t->is_nfc = options->is_nfc;
   t->progress = options->progress;
   t->user = options->user;
   limn_pattern pattern = LIMN_PATTERN_GPT2;
@@ -735,6 +747,9 @@ void limn_trainer_free(limn_trainer *t) {
     limn_free(t->specials[i]);
   limn_free(t->specials);
   limn_counter_deinit(&t->counter);
+  limn_bytes_deinit(&t->waiting);
+  limn_normal_deinit(&t->normal);
+  limn_mapped_deinit(&t->composed);
   limn_bytes_deinit(&t->vocab.bytes);
   limn_free(t->vocab.starts);
   limn_free(t->vocab.by_bytes);
@@ -742,15 +757,42 @@ void limn_trainer_free(limn_trainer *t) {
   limn_free(t);
 }
 
+/* The first n bytes of what waits, in NFC. */
+static limn_status feed_composed(limn_trainer *t, size_t n, limn_error *err) {
+  limn_view v = {(const unsigned char *)t->waiting.data, n, NULL, 0};
+  if (n > 0 && !limn_form_holds(LIMN_NFC, v.text, n)) {
+    t->composed.n = 0;
+    if (!limn_form_append(&t->normal, LIMN_NFC, v, &t->composed))
+      return limn_out_of_memory(err, "text to learn from");
+    v = limn_mapped_view(&t->composed);
+  }
+  limn_status status = limn_counter_feed(&t->counter, v.text, v.n, err);
+  t->waiting.size -= n;
+  if (n > 0) memmove(t->waiting.data, t->waiting.data + n, t->waiting.size);
+  return status;
+}
+
+/* In chunks that are not too small: what waits is looked through again with each. */
+static limn_status feed_waiting(limn_trainer *t, const void *text, size_t n, limn_error *err) {
+  if (!limn_bytes_append(&t->waiting, text, n))
+    return limn_out_of_memory(err, "text to learn from");
+  if (t->waiting.size < t->enough) return LIMN_OK;
+  size_t settled = limn_form_boundary((const unsigned char *)t->waiting.data, t->waiting.size);
+  limn_status status = feed_composed(t, settled, err);
+  t->enough = 2 * t->waiting.size < LEAST_CHUNK ? LEAST_CHUNK : 2 * t->waiting.size;
+  return status;
+}
+
 limn_status limn_trainer_feed(limn_trainer *t, const void *text, size_t n, limn_error *err) {
   if (t->is_learned)
     return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
                           "text comes after learning, expected before");
-  return limn_counter_feed(&t->counter, text, n, err);
+  return t->is_nfc ? feed_waiting(t, text, n, err) : limn_counter_feed(&t->counter, text, n, err);
 }
 
 limn_status limn_trainer_end_text(limn_trainer *t, limn_error *err) {
-  return limn_counter_end_text(&t->counter, err);
+  limn_status status = feed_composed(t, t->waiting.size, err);
+  return status == LIMN_OK ? limn_counter_end_text(&t->counter, err) : status;
 }
 
 static void add_distinct(void *user, const unsigned char *bytes, size_t n, int64_t count) {

@@ -6,6 +6,8 @@
 #ifndef LIMN_SRC_TOKENIZER_TRAIN_H
 #define LIMN_SRC_TOKENIZER_TRAIN_H
 
+#include "tokenizer/encoder.h"
+#include "tokenizer/normal.h"
 #include "tokenizer/tokenizer.h"
 
 #include <limn/io.h>
@@ -44,6 +46,7 @@ void limn_piece_counts_deinit(limn_piece_counts *c);
 typedef struct limn_counter {
   limn_pattern pattern;
   bool by_line;
+  const limn_encoder_loop *loop; /* splits blocks */
   limn_pool *pool;
   int n_tables;
   limn_piece_counts *tables;
@@ -88,9 +91,15 @@ typedef struct limn_trained_vocab {
 struct limn_trainer {
   int32_t wanted;
   int64_t min_frequency;
+  int64_t max_length; /* tokens that are merged of others are shorter */
   bool (*progress)(void *user, int64_t done, int64_t total);
   void *user;
   limn_counter counter;
+  bool is_nfc;
+  limn_bytes waiting; /* of a text, what may join what follows */
+  size_t enough;      /* so much is waited for */
+  limn_normal normal;
+  limn_mapped composed;
   limn_trained_vocab vocab;
   char **specials; /* (n_specials) texts; ids 0 and up */
   size_t n_specials;

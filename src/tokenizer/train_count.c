@@ -202,36 +202,55 @@ static size_t last_cut(const limn_counter *c, size_t from, size_t to) {
 
 /* ---- counting -------------------------------------------------------------------------------- */
 
-static bool count_short_text(limn_piece_counts *counts, limn_pattern pattern,
-                             const unsigned char *text, size_t n) {
+/* Adds the pieces between the places where the loop found pieces to begin; *at is then the last. */
+static bool add_block(limn_piece_counts *counts, const unsigned char *text, uint64_t starts,
+                      size_t *at) {
+  size_t begin = *at;
+  for (starts &= starts - 1; starts; starts &= starts - 1) {
+    size_t end = *at + (size_t)__builtin_ctzll(starts);
+    if (!add_piece(counts, text + begin, end - begin)) return false;
+    begin = end;
+  }
+  *at = begin;
+  return true;
+}
+
+/* A place behind `at` where the text may be cut. The patterns of several passes look far ahead from
+ * every piece; a text that ends there looks ahead to there only. */
+static size_t next_cut(const unsigned char *text, size_t at, size_t n) {
+  size_t end = n - at > SHORT_TEXT ? at + SHORT_TEXT : n;
+  while (end < n && !may_cut(text, end))
+    end++;
+  return end;
+}
+
+/* By blocks of 64 bytes, and piece by piece where a block tells nothing. */
+static bool count_text(const limn_counter *c, limn_piece_counts *counts, const unsigned char *text,
+                       size_t n) {
+  size_t cut = 0;
+  int n_plain = 0; /* pieces to cut until a block is tried again */
   for (size_t at = 0; at < n;) {
-    size_t end = limn_split_next(pattern, text, n, at);
+    bool is_tried = n_plain == 0 && n - at >= 64 + SLACK;
+    uint64_t starts = is_tried ? c->loop->block(c->pattern, text + at, 64) : 0;
+    if (starts & (starts - 1)) { /* two or more */
+      if (!add_block(counts, text, starts, &at)) return false;
+      continue;
+    }
+    n_plain = is_tried ? 1 : n_plain - (n_plain > 0);
+    if (at >= cut) cut = next_cut(text, at, n);
+    size_t end = limn_split_next(c->pattern, text, cut, at);
     if (!add_piece(counts, text + at, end - at)) return false;
     at = end;
   }
   return true;
 }
 
-/* The patterns of several passes look far ahead from every piece; a text that is cut where it may
- * be ends soon. */
-static bool count_text(limn_piece_counts *counts, limn_pattern pattern, const unsigned char *text,
-                       size_t n) {
-  for (size_t at = 0; at < n;) {
-    size_t end = n - at > SHORT_TEXT ? at + SHORT_TEXT : n;
-    while (end < n && !may_cut(text, end))
-      end++;
-    if (!count_short_text(counts, pattern, text + at, end - at)) return false;
-    at = end;
-  }
-  return true;
-}
-
-static bool count_lines(limn_piece_counts *counts, limn_pattern pattern, const unsigned char *text,
+static bool count_lines(const limn_counter *c, limn_piece_counts *counts, const unsigned char *text,
                         size_t n) {
   for (size_t at = 0; at < n;) {
     const unsigned char *feed = memchr(text + at, '\n', n - at);
     size_t end = feed ? (size_t)(feed - text) + 1 : n;
-    if (!count_text(counts, pattern, text + at, end - at)) return false;
+    if (!count_text(c, counts, text + at, end - at)) return false;
     at = end;
   }
   return true;
@@ -248,9 +267,8 @@ static void count_part(void *user, size_t i) {
   limn_piece_counts *counts = &b->counter->tables[i];
   const unsigned char *text = b->counter->text + b->starts[i];
   size_t n = b->starts[i + 1] - b->starts[i];
-  limn_pattern pattern = b->counter->pattern;
-  bool good = b->counter->by_line ? count_lines(counts, pattern, text, n)
-                                  : count_text(counts, pattern, text, n);
+  bool good = b->counter->by_line ? count_lines(b->counter, counts, text, n)
+                                  : count_text(b->counter, counts, text, n);
   if (!good) counts->out_of_memory = true;
 }
 
@@ -289,6 +307,7 @@ limn_status limn_counter_init(limn_counter *c, limn_pattern pattern, bool by_lin
                               limn_error *err) {
   *c = (limn_counter){
       .pattern = pattern, .by_line = by_line, .pool = pool, .n_tables = limn_pool_size(pool)};
+  c->loop = limn_loop_best();
   c->tables = limn_alloc_zeroed((size_t)c->n_tables, sizeof *c->tables);
   if (!c->tables) return limn_out_of_memory(err, "the pieces of a text");
   return reserve(c, FIRST_BLOCK, err);

@@ -108,13 +108,24 @@ static bool put_model(limn_json *j, const limn_trainer *t, limn_bytes *text) {
   return true;
 }
 
+static void put_normalizer(limn_json *j, const limn_trainer *t) {
+  if (!t->is_nfc) {
+    put_null(j, "normalizer");
+    return;
+  }
+  limn_json_key(j, "normalizer");
+  limn_json_begin_object(j);
+  put_text(j, "type", "NFC");
+  limn_json_end_object(j);
+}
+
 static bool put_tokenizer(limn_json *j, const limn_trainer *t, limn_bytes *text) {
   limn_json_begin_object(j);
   put_text(j, "version", "1.0");
   put_null(j, "truncation");
   put_null(j, "padding");
   put_added(j, t);
-  put_null(j, "normalizer");
+  put_normalizer(j, t);
   limn_json_key(j, "pre_tokenizer");
   limn_pattern_put(j, t->counter.pattern);
   put_null(j, "post_processor");

@@ -47,6 +47,12 @@ says "no other pair is frequent enough"
 run 0 tokenizer train "$text" "$text" --by-line -p deepseek -n 400 -o "$work/deepseek"
 says "400 tokens"
 check "the pattern is in the file" grep -q 'A-Za-z' "$work/deepseek/tokenizer.json"
+run 0 tokenizer train "$text" -n 400 --max-token-length 4 --nfc -o "$work/few"
+says "400 tokens"
+check "no token has four letters" \
+  [ "$(grep -cE '^[a-z ]{5,}$' "$work/few/merges.txt")" = 0 ]
+check "which others have" grep -qE '^[a-z ]{5,}$' "$work/mine/merges.txt"
+check "the normal form is in the file" grep -q '"NFC"' "$work/few/tokenizer.json"
 run 0 tokenizer train /dev/null -n 256 -o "$work/bytes"
 says "256 tokens, 0 of them merges"
 run 0 tokenizer train "$LIMN" -n 300 -o "$work/binary"

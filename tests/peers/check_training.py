@@ -22,8 +22,10 @@ import unicodedata
 FILES = ("vocab.json", "merges.txt", "tokenizer.json")
 
 
-def learn_theirs(texts, folder, vocab_size, min_frequency, specials, pattern):
+def learn_theirs(texts, folder, vocab_size, min_frequency, specials, pattern, most, is_nfc):
     tokenizer = Tokenizer(models.BPE())
+    if is_nfc:
+        tokenizer.normalizer = normalizers.NFC()
     tokenizer.pre_tokenizer = families.pre_tokenizer(pattern)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
@@ -32,6 +34,7 @@ def learn_theirs(texts, folder, vocab_size, min_frequency, specials, pattern):
         special_tokens=list(specials),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
+        **({"max_token_length": most} if most else {}),
     )
     start = time.perf_counter()
     tokenizer.train_from_iterator(texts, trainer)
@@ -41,10 +44,18 @@ def learn_theirs(texts, folder, vocab_size, min_frequency, specials, pattern):
     return took
 
 
-def learn_ours(texts, folder, vocab_size, min_frequency, specials, pattern, threads, chunk):
+def learn_ours(
+    texts, folder, vocab_size, min_frequency, specials, pattern, most, is_nfc, threads, chunk
+):
     start = time.perf_counter()
     trainer = limn_tokenizer.Trainer(
-        vocab_size, min_frequency, specials, threads=threads, pattern=pattern
+        vocab_size,
+        min_frequency,
+        specials,
+        threads=threads,
+        pattern=pattern,
+        max_token_length=most,
+        is_nfc=is_nfc,
     )
     for text in texts:
         trainer.feed(text.encode("utf-8"), chunk)
@@ -62,14 +73,22 @@ def read(folder, name):
 
 
 def compare(
-    name, texts, vocab_size, min_frequency=0, specials=(), pattern="gpt2", threads=1, chunk=0
+    name,
+    texts,
+    vocab_size,
+    min_frequency=0,
+    specials=(),
+    pattern="gpt2",
+    threads=1,
+    chunk=0,
+    most=0,
+    is_nfc=False,
 ):
     """The seconds that each took, and how many merges; exits at a difference."""
     with tempfile.TemporaryDirectory() as ours, tempfile.TemporaryDirectory() as theirs:
-        slow = learn_theirs(texts, theirs, vocab_size, min_frequency, specials, pattern)
-        fast, n_merges = learn_ours(
-            texts, ours, vocab_size, min_frequency, specials, pattern, threads, chunk
-        )
+        arguments = vocab_size, min_frequency, specials, pattern, most, is_nfc
+        slow = learn_theirs(texts, theirs, *arguments)
+        fast, n_merges = learn_ours(texts, ours, *arguments, threads, chunk)
         for file in FILES:
             if read(ours, file) != read(theirs, file):
                 keep = tempfile.mkdtemp()
@@ -79,7 +98,7 @@ def compare(
                 sys.exit(
                     f"{name}: {file} differs, both are in {keep} ({pattern}, vocab_size {vocab_size}, "
                     f"min_frequency {min_frequency}, specials {list(specials)}, threads {threads}, "
-                    f"chunk {chunk})"
+                    f"chunk {chunk}, most {most}, NFC {is_nfc})"
                 )
     return slow, fast, n_merges
 
@@ -108,7 +127,7 @@ def steady_characters():
 
 
 def small_text(rng):
-    letters = rng.choice(("a", "ab", "ab", "abc", "aab", "a\u00e9", "ab \n", "\u4e00a"))
+    letters = rng.choice(("a", "ab", "ab", "abc", "aab", "a\u00e9", "ae\u0301", "ab \n", "\u4e00a"))
     text = words(rng, letters, rng.randint(1, 60), rng.choice((3, 8, 30)))
     return text + rng.choice(letters) * rng.randint(0, 40)
 
@@ -133,6 +152,9 @@ def main():
     for pattern in families.FAMILIES:
         report(f"{pattern} random characters", [unicode], 8000, 0, (), pattern, 2, 10_000)
         report(f"{pattern} source code", code, 8000, 2, (), pattern, 2)
+    report("source code, tokens below 8 bytes", code, 8000, 2, most=8)
+    marked = unicodedata.normalize("NFD", unicode[:50_000])
+    report("decomposed characters", [marked], 4000, 0, (), "qwen2", 2, 777, is_nfc=True)
     report("two letters", [words(rng, "ab", 20_000, 40)], 20_000)
     report("one letter", ["a" * 100_000], 1000)
     if options.files:
@@ -152,12 +174,14 @@ def main():
             rng.choice(families.FAMILIES),
             rng.randint(1, 3),
             rng.choice((0, 0, 1, 7)),
+            rng.choice((0, 0, 2, 3, 4, 7, 12)),
+            rng.random() < 0.2,
         )
     print(f"{options.texts} small texts: no difference")
 
 
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers  # noqa: E402
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers  # noqa: E402
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tools"))
 import families  # noqa: E402

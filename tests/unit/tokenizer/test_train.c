@@ -23,6 +23,8 @@ static limn_trainer_options options_of(const struct trained *c, limn_pool *pool)
   return (limn_trainer_options){.pattern = c->pattern,
                                 .vocab_size = c->vocab_size,
                                 .min_frequency = c->min_frequency,
+                                .max_token_length = c->max_token_length,
+                                .is_nfc = c->is_nfc,
                                 .specials = c->specials,
                                 .n_specials = n_specials_of(c),
                                 .pool = pool};

@@ -2,7 +2,8 @@
 // clang-format off
 static const struct trained {
   const char *pattern, *text, *merges, *vocab;
-  int32_t vocab_size, min_frequency;
+  int32_t vocab_size, min_frequency, max_token_length;
+  bool is_nfc;
   const char *specials[4];
 } trained[] = {
 {.pattern = "gpt2", .vocab_size = 330,
@@ -252,6 +253,113 @@ static const struct trained {
     "NG\012O NG\012S ONG\012T he\012a t\012a re\012e r\012i f\012i n\012o f\012o ng\012r n\012t u\012u n"
     "g\012v e\012} \304\215\012\302\265 \303\240\012\302\271 \304\252\012\303\220 \302\260\012\303\251 \304\245\012\304\211 if\012\304\240 (\012\304\240 x\012\304\240 y\012\304\240 {"
     "\012\304\240 \304\212\012\304\240 re\012"
+  ,
+  .vocab =
+    ""
+  ,
+},
+{.pattern = "gpt2", .vocab_size = 400,
+  .min_frequency = 0,
+  .max_token_length = 5, .is_nfc = false,
+  .specials = {NULL},
+  .text =
+    "babb aaa baabbaa aabba bbb bb aaabbabab babbbbbaab aaabb bba"
+    "aababb bbb abaaabaabab aababbab babab abbabbabab b bbb ababa"
+    "aaaaa aababaabba aabbbaab ababaaab aaabb bab ababbabaab bbba"
+    "b bbabaa abaabbb aaaaaba baaaabb baaaabbaa aabbaa bbabbabba "
+    "ab bbbaabbba abaaabbbb aaabaabba abbbaaaab bbbbbabbb baa abb"
+    "abaababb abaaab aa baaababbab abbabbbbbbbb ababbbbaaa bbabba"
+    "ba aab aab baaaaaabaa abaab aba abaabbabaabb bbbababab abaaa"
+    "aaaaab abbbaaabbbba abbbbaabaab bbaaabaaa ababaaaabaa b aaba"
+    "bbbbaabb bb bbaa b bbbbbab aabbb abaaaababab b aaaaaabbaa aa"
+    "aababbbaa aaaa bbaaabbbbbb baaaabababab baaabaa a ab bbabbaa"
+    "bbbba ababaabb aabaaaabaa baaaaab bbba bbbbaababbaa aaaaabaa"
+    "aab abbbabbaab aabbaab ababaaaaaaa b baabaaaaa baa bbbaaaaaa"
+    " bbbab bababaabb ababbb abbbbabaabaa abaaaaaa bbba bbbabaaaa"
+    "ba abaabbb aabbababbba aabbaaa aaabb bbbbbbabbabb baabbabaaa"
+    "ba bbbbababb baabbabb abbbbabbaa b baaaababbba aaaba aabaaaa"
+    "aaaaa bbbbbabab aabab aa b bbaaabbbaaaa bbb babbab bbaaaab a"
+    "aaaabaabaa baaab bbbaabbabb"
+  ,
+  .merges =
+    "a a\012b b\012a b\012a bb\012aa aa\012\304\240 bb\012\304\240 b\012\304\240 aa\012ab aa\012\304\240 ab\012\304\240bb b\012b"
+    " aa\012bb aa\012b abb\012\304\240 abb\012ab ab\012\304\240b aa\012bb b\012\304\240aa b\012bb a\012bb bb\012a"
+    "b a\012b a\012baa b\012aa bb\012bb ab\012abb b\012\304\240b ab\012b ab\012\304\240 a\012aa a\012aa b\012a"
+    "a ab\012abb a\012\304\240aa a\012\304\240ab a\012bbb a\012"
+  ,
+  .vocab =
+    ""
+  ,
+},
+{.pattern = "llama3", .vocab_size = 400,
+  .min_frequency = 2,
+  .max_token_length = 4, .is_nfc = false,
+  .specials = {NULL},
+  .text =
+    "It's the song that she'd sung; the singer's singing sings of"
+    " thin things.\012THE SONG, THE THING: 12345 12346 7890!\012\012  They"
+    "'re there, aren't they\077  \012na\303\257ve na\303\257f \320\264\320\276\320\274 \320\264\320\276\320\274\320\260 \346\235\261\344\272"
+    "\254\351\203\275 \346\235\261\344\272\254 \340\270\204\340\270\263 \340\270\204\340\270\263\340\270\227\340\270\265\340\271\210 --- ... !!\012\011if (x == y) {"
+    " return x; }\015\012It's the song that she'd sung; the singer's si"
+    "nging sings of thin things.\012THE SONG, THE THING: 12345 12346"
+    " 7890!\012\012  They're there, aren't they\077  \012na\303\257ve na\303\257f \320\264\320\276\320\274 "
+    "\320\264\320\276\320\274\320\260 \346\235\261\344\272\254\351\203\275 \346\235\261\344\272\254 \340\270\204\340\270\263 \340\270\204\340\270\263\340\270\227\340\270\265\340\271\210 --- ... !!\012"
+    "\011if (x == y) { return x; }\015\012"
+  ,
+  .merges =
+    "n g\012t h\012\304\240 th\012\303\240 \302\270\012\304\240 s\012i ng\012r e\012T H\012! \304\212\012' s\012- -\012. .\0121 2\012N"
+    " G\012a \303\203\012e y\012n a\303\203\012\302\261 \303\244\012\302\264 \303\220\012\302\272 \302\254\012\302\276 \303\220\012\303\220 \302\264\303\220\012\303\246 \304\277\012\304\240 \303"
+    "\240\302\270\012\304\240 TH\012\304\240 \303\246\304\277\012\304\246 \303\240\302\270\01212 3\012\302\276\303\220 \302\274\012! !\304\212\012' d\012' t\012' re\012. "
+    "\304\212\0124 5\0124 6\0127 8\012= =\012I t\012I NG\012O NG\012T h\012a t\012a re\012e r\012e re\012h e\012i"
+    " f\012i n\012o f\012o ng\012r n\012t u\012u ng\012v e\012} \304\215\012\302\257 f\012\302\257 ve\012\302\263 \303\240\302\270\012\302\265 "
+    "\303\240\012\302\271 \304\252\012\303\220 \302\260\012\303\251 \304\245\012\304\211 if\012\304\240 (\012\304\240 S\012\304\240 x\012\304\240 y\012\304\240 {\012\304\240 \304\212\012\304\240"
+    " re\012\304\240 --\012\304\240 ..\012\304\240 ==\012\304\240 Th\012\304\240 of\012\304\240 }\304\215\012\304\240 \304\240\304\212\012TH E\012!\304\212 \304\212"
+    "\01278 9\012\303\251\304\245 \302\275\012"
+  ,
+  .vocab =
+    ""
+  ,
+},
+{.pattern = "gpt2", .vocab_size = 300,
+  .min_frequency = 0,
+  .max_token_length = 2, .is_nfc = false,
+  .specials = {NULL},
+  .text =
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+    "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+  ,
+  .merges =
+    "a a\012"
+  ,
+  .vocab =
+    ""
+  ,
+},
+{.pattern = "qwen2", .vocab_size = 330,
+  .min_frequency = 0,
+  .max_token_length = 0, .is_nfc = true,
+  .specials = {NULL},
+  .text =
+    "It's the song that she'd sung; the singer's singing sings of"
+    " thin things.\012THE SONG, THE THING: 12345 12346 7890!\012\012  They"
+    "'re there, aren't they\077  \012nai\314\210ve nai\314\210f \320\264\320\276\320\274 \320\264\320\276\320\274\320\260 \346\235\261"
+    "\344\272\254\351\203\275 \346\235\261\344\272\254 \340\270\204\340\270\263 \340\270\204\340\270\263\340\270\227\340\270\265\340\271\210 --- ... !!\012\011if (x == y)"
+    " { return x; }\015\012re\314\201sume\314\201 \341\204\200\341\205\241\341\206\250\341\204\200\341\205\241\341\206\251 It's the song "
+    "that she'd sung; the singer's singing sings of thin things.\012"
+    "THE SONG, THE THING: 12345 12346 7890!\012\012  They're there, are"
+    "n't they\077  \012nai\314\210ve nai\314\210f \320\264\320\276\320\274 \320\264\320\276\320\274\320\260 \346\235\261\344\272\254\351\203\275 \346\235\261\344\272\254 "
+    "\340\270\204\340\270\263 \340\270\204\340\270\263\340\270\227\340\270\265\340\271\210 --- ... !!\012\011if (x == y) { return x; }"
+    "\015\012re\314\201sume\314\201 \341\204\200\341\205\241\341\206\250\341\204\200\341\205\241\341\206\251 "
+  ,
+  .merges =
+    "n g\012t h\012\304\240 th\012\303\240 \302\270\012\304\240 s\012i ng\012r e\012\304\240th e\012T H\012\304\240s ing\012! \304\212\012' "
+    "s\012- -\012. .\012N G\012a \303\203\012h e\012n a\303\203\012\302\261 \303\244\012\302\264 \303\220\012\302\272 \302\254\012\302\276 \303\220\012\303\203 \302\251\012\303"
+    "\220 \302\264\303\220\012\303\246 \304\277\012\303\252 \302\260\012\304\240 \303\240\302\270\012\304\240 TH\012\304\240 \303\220\302\264\303\220\012\304\240 \303\246\304\277\012\304\246 \303\240\302\270\012n"
+    "a\303\203 \302\257\012\302\261\303\244 \302\272\302\254\012\302\276\303\220 \302\274\012\304\240\303\240\302\270 \304\246\303\240\302\270\012\304\240\303\220\302\264\303\220 \302\276\303\220\302\274\012\304\240\303\246\304"
+    "\277 \302\261\303\244\302\272\302\254\012\304\240\303\240\302\270\304\246\303\240\302\270 \302\263\012! !\304\212\012' d\012' t\012' re\012. \304\212\012= =\012I t\012I"
+    " NG\012O NG\012S ONG\012T he\012a t\012a re\012e r\012i f\012i n\012m \303\203\302\251\012o f\012o ng\012r n"
+    "\012r \303\203\302\251\012s u\012t u\012u ng\012v e\012} \304\215\012\302\265 \303\240\012\302\271 \304\252\012\303\220 \302\260\012\303\251 \304\245\012\304\211 if\012"
+    "\304\240 (\012\304\240 x\012\304\240 y\012\304\240 {\012\304\240 \304\212\012"
   ,
   .vocab =
     ""
