@@ -57,14 +57,20 @@ static size_t split_size(limn_arithmetic arithmetic, int64_t n, int64_t n_in) {
   return (size_t)rounded_up(blocks * (tiles + limn_split_apart(n_in)), 32) * sizeof(uint16_t);
 }
 
-size_t limn_linear_scratch_size(const limn_kernels *kernels, limn_arithmetic arithmetic, int64_t n,
-                                int64_t n_in) {
+static size_t rounded_size(limn_arithmetic arithmetic, int64_t n, int64_t n_in) {
   size_t count = (size_t)(n * rounded_step(n_in));
-  if (kernels->tiles && arithmetic != LIMN_ARITHMETIC_INT8) return split_size(arithmetic, n, n_in);
   if (arithmetic == LIMN_ARITHMETIC_BF16) return count * sizeof(uint16_t);
   if (arithmetic == LIMN_ARITHMETIC_INT8)
     return count + count / LIMN_QUANT * (sizeof(float) + sizeof(int32_t));
   return 0;
+}
+
+/* For either way, since a pass may be on tiles and the next one not. */
+size_t limn_linear_scratch_size(const limn_kernels *kernels, limn_arithmetic arithmetic, int64_t n,
+                                int64_t n_in) {
+  size_t size = rounded_size(arithmetic, n, n_in), split = 0;
+  if (kernels->tiles && arithmetic != LIMN_ARITHMETIC_INT8) split = split_size(arithmetic, n, n_in);
+  return ((split > size ? split : size) + 63) & ~(size_t)63;
 }
 
 /* ---- applying ---------------------------------------------------------------------------------

@@ -226,6 +226,19 @@ static void speculation_and_sweeps(void **state) {
   assert_int_equal(emulated_products, 0);
 }
 
+/* The next pass may be without tiles: there is room for either, of any width. */
+static void room_for_both_ways(void **state) {
+  (void)state;
+  for (int64_t n = 1; n < 50; n += 7)
+    for (int64_t width = 1; width < 200; width += 3)
+      for (int a = LIMN_ARITHMETIC_F32; a <= LIMN_ARITHMETIC_INT8; a++) {
+        limn_arithmetic arithmetic = (limn_arithmetic)a;
+        size_t with = limn_linear_scratch_size(&kernels, arithmetic, n, width);
+        assert_true(with >= limn_linear_scratch_size(&limn_kernels_scalar, arithmetic, n, width));
+        assert_true(with % 64 == 0);
+      }
+}
+
 /* Asked for by name and not there: an error that says so; not asked for: other kernels. */
 static void a_processor_without(void **state) {
   (void)state;
@@ -257,6 +270,7 @@ int main(void) {
       cmocka_unit_test(invariant_is_without_tiles),
       cmocka_unit_test(batches),
       cmocka_unit_test(speculation_and_sweeps),
+      cmocka_unit_test(room_for_both_ways),
       cmocka_unit_test(a_processor_without),
   };
   make_kernels();
