@@ -57,15 +57,31 @@ const limn_encoder_loop *limn_loop_best(void) {
 /* ---- opening and closing ------------------------------------------------------------------------
  */
 
-#define LEAST_PAIRS 8
+#define LEAST_PAIRS 32
+#define LEAST_HOT   64
+#define MOST_HOT    ((size_t)1 << 14)
 #define MOST_CACHE  ((size_t)1 << 34)
+#define HUGE_WORTH  ((size_t)1 << 21)
 
-/* A third of the cache is the store. */
-static void share_out(size_t cache_bytes, size_t *n_pairs, size_t *store_size) {
-  size_t n = cache_bytes / 3 * 2 / (2 * sizeof(limn_slot));
-  *n_pairs = n > LEAST_PAIRS ? n : LEAST_PAIRS;
-  size_t used = 2 * *n_pairs * sizeof(limn_slot);
-  *store_size = cache_bytes > used ? (cache_bytes - used) / 16 * 16 : 0;
+/* What a cache of so many bytes has: hot pieces, and of the rest two thirds pairs, a third store.
+ */
+typedef struct shares {
+  size_t n_hot, n_pairs, store_size;
+} shares;
+
+static shares share_out(size_t cache_bytes) {
+  shares s = {LEAST_HOT, LEAST_PAIRS, 0};
+  while (s.n_hot < MOST_HOT && 16 * s.n_hot * sizeof(limn_hot) <= cache_bytes)
+    s.n_hot *= 2;
+  size_t hot = s.n_hot * sizeof(limn_hot), left = cache_bytes > hot ? cache_bytes - hot : 0;
+  size_t n = left / 3 * 2 / (2 * sizeof(limn_slot)), doublings = 0;
+  for (; n >> doublings >= 2 * (size_t)LEAST_PAIRS; doublings++)
+    ;
+  /* Pairs double until there is no more room: as many as doubling gives. */
+  if (n > LEAST_PAIRS) s.n_pairs = (n >> doublings & ~(size_t)1) << doublings;
+  size_t used = 2 * s.n_pairs * sizeof(limn_slot);
+  s.store_size = left > used ? (left - used) / 16 * 16 : 0;
+  return s;
 }
 
 limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
@@ -75,17 +91,25 @@ limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
   limn_encoder *e = limn_alloc(sizeof *e);
   if (!e) return limn_out_of_memory(err, "an encoder");
   memset(e, 0, offsetof(limn_encoder, ids));
-  share_out(cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE, &e->n_pairs, &e->store_size);
+  shares s = share_out(cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE);
   e->t = t;
   e->loop = loop;
-  e->slots = limn_alloc_aligned(2 * e->n_pairs, sizeof *e->slots);
+  e->most_pairs = s.n_pairs;
+  e->store_size = s.store_size;
+  e->hot = limn_alloc_aligned(s.n_hot + 1, sizeof *e->hot);
+  e->slots = limn_alloc_aligned(2 * s.n_pairs + 1, sizeof *e->slots);
   e->store = limn_alloc(e->store_size);
-  if (!e->slots || !e->store) {
+  if (!e->hot || !e->slots || !e->store) {
     limn_encoder_free(e);
     return limn_out_of_memory(err, "an encoder's cache");
   }
-  limn_want_huge_pages(e->slots, 2 * e->n_pairs * sizeof *e->slots);
+  e->n_hot = s.n_hot;
+  e->hot_shift = 64 - (unsigned)__builtin_ctzll(s.n_hot);
+  memset(e->hot, 0, s.n_hot * sizeof *e->hot);
+  for (e->n_pairs = s.n_pairs; e->n_pairs >= 2 * LEAST_PAIRS;)
+    e->n_pairs /= 2;
   memset(e->slots, 0, 2 * e->n_pairs * sizeof *e->slots);
+  memset(e->slots + 2 * s.n_pairs, 0, sizeof *e->slots); /* looked at beside the last pair */
   *out = e;
   return LIMN_OK;
 }
@@ -99,6 +123,7 @@ void limn_encoder_free(limn_encoder *e) {
   if (!e) return;
   limn_bpe_deinit(&e->bpe);
   limn_pipeline_run_free(e->run);
+  limn_free_aligned(e->hot);
   limn_free_aligned(e->slots);
   limn_free(e->store);
   limn_free(e);
@@ -178,12 +203,13 @@ limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err) {
  */
 
 /*
- * A slot that leads to the store says where, how many bytes and how many ids. There lie the bytes,
- * padded to 4, unless they are in the key; then the ids.
+ * What is longer than a key lies in the store, first its bytes, padded to 4, then its ids; its slot
+ * says where, how many bytes and how many ids. What is short and has more ids than fit into a slot
+ * has only these in the store; its slot has LIMN_IN_STORE + their number, and where.
  */
 enum { STORED_AT, STORED_BYTES, STORED_IDS };
 
-/* The upper byte of a key that leads to the store; no piece in a slot has this length. */
+/* The upper byte of a key that is a hash; no piece in a slot has this length. */
 #define STORED ((uint64_t)0xff << 56)
 
 static size_t padded(size_t n) {
@@ -204,53 +230,119 @@ static void hash_piece(const unsigned char *piece, size_t n, uint64_t *low, uint
   *high = STORED | (b >> 8);
 }
 
-static limn_slot *find_slot(limn_slot *pair, uint64_t low, uint64_t high) {
-  if (pair[0].low == low && pair[0].high == high) return &pair[0];
-  if (pair[1].low == low && pair[1].high == high) return &pair[1];
+/*
+ * Puts a slot into its pair or, where that is full, into the neighbouring one; where both are, in
+ * the place of its pair's second. What came first is met most, and stays where it is found at
+ * once. Whether one more is in use then.
+ */
+static bool put_slot(limn_slot *slots, size_t pair, const limn_slot *slot) {
+  limn_slot *places[4] = {slots + 2 * pair, slots + 2 * pair + 1, slots + 2 * (pair ^ 1),
+                          slots + 2 * (pair ^ 1) + 1};
+  for (size_t i = 0; i < 4; i++) {
+    if (places[i]->high != 0) continue;
+    *places[i] = *slot;
+    return true;
+  }
+  *places[1] = *slot;
+  return false;
+}
+
+static size_t pair_of(const limn_encoder *e, uint64_t low, uint64_t high) {
+  return limn_slot_pair(e->n_pairs, e->loop->hash(low, high));
+}
+
+/*
+ * Doubles the pairs where they lie, from the last to the first: those of the pairs 2 i and 2 i + 1
+ * go to the four from 4 i on, which no pair before them needs any more.
+ */
+static void grow_pairs(limn_encoder *e) {
+  size_t n_old = e->n_pairs, size = 2 * n_old * 2 * sizeof(limn_slot);
+  /* Once it is worth it: before, a page of two million bytes would be one too many. */
+  if (size >= HUGE_WORTH && size < 2 * HUGE_WORTH)
+    limn_want_huge_pages(e->slots, 2 * e->most_pairs * sizeof *e->slots);
+  e->n_used = 0;
+  e->n_pairs = 2 * n_old;
+  for (size_t i = n_old / 2; i-- > 0;) {
+    limn_slot old[4];
+    memcpy(old, e->slots + 4 * i, sizeof old);
+    memset(e->slots + 8 * i, 0, 8 * sizeof *e->slots);
+    for (size_t k = 0; k < 4; k++) {
+      if (old[k].high != 0)
+        e->n_used += put_slot(e->slots, pair_of(e, old[k].low, old[k].high), &old[k]);
+    }
+  }
+}
+
+static void add_slot(limn_encoder *e, const limn_slot *slot) {
+  if (2 * e->n_used > e->n_pairs && e->n_pairs < e->most_pairs) grow_pairs(e);
+  e->n_used += put_slot(e->slots, pair_of(e, slot->low, slot->high), slot);
+}
+
+static const limn_slot *find_slot(const limn_encoder *e, uint64_t low, uint64_t high) {
+  size_t pair = pair_of(e, low, high);
+  for (size_t i = 0; i < 4; i++) {
+    const limn_slot *slot = e->slots + 2 * (pair ^ i >> 1) + (i & 1);
+    if (slot->low == low && slot->high == high) return slot;
+  }
   return NULL;
 }
 
-static limn_slot *new_slot(limn_slot *pair, uint64_t low, uint64_t high) {
-  if (pair[0].high != 0) pair[1] = pair[0];
-  pair[0].low = low;
-  pair[0].high = high;
-  return pair;
-}
-
-/* The ids of a piece in the store, or NULL. The bytes decide, not the hash. */
-static const int32_t *find_stored(const limn_encoder *e, limn_slot *pair, uint64_t low,
-                                  uint64_t high, const unsigned char *piece, size_t n,
-                                  size_t *n_ids) {
-  const limn_slot *slot = find_slot(pair, low, high);
-  if (!slot) return NULL;
+/* The ids of a long piece in the store, or NULL. The bytes decide, not the hash. */
+static const int32_t *find_stored(const limn_encoder *e, uint64_t low, uint64_t high,
+                                  const unsigned char *piece, size_t n, size_t *n_ids) {
+  const limn_slot *slot = find_slot(e, low, high);
+  if (!slot || slot->ids[STORED_BYTES] != n) return NULL;
   const unsigned char *at = e->store + (size_t)slot->ids[STORED_AT] * 4;
   *n_ids = slot->ids[STORED_IDS];
-  if (slot->ids[STORED_BYTES] != n) return NULL; /* a short one's bytes are the key, but for this */
-  if (n > LIMN_SHORT_PIECE) {
-    if (memcmp(at, piece, n) != 0) return NULL;
-    at += padded(n);
-  }
-  return (const int32_t *)(const void *)at;
+  if (memcmp(at, piece, n) != 0) return NULL;
+  return (const int32_t *)(const void *)(at + padded(n));
 }
 
 static void forget_all(limn_encoder *e) {
   memset(e->slots, 0, 2 * e->n_pairs * sizeof *e->slots);
+  e->n_used = 0;
   e->store_used = 0;
+  e->age++;
 }
 
-static void keep_stored(limn_encoder *e, limn_slot *pair, uint64_t low, uint64_t high,
-                        const unsigned char *piece, size_t n, const int32_t *ids, size_t n_ids) {
-  size_t n_copied = n > LIMN_SHORT_PIECE ? n : 0, size = padded(n_copied) + n_ids * sizeof *ids;
-  if (n > LIMN_KEPT_PIECE || size > e->store_size / 4) return;
+/* Room for so many bytes in the store, or NULL; *at is where. */
+static unsigned char *take_store(limn_encoder *e, size_t size, uint32_t *at) {
+  if (size > e->store_size / 4) return NULL;
   if (size > e->store_size - e->store_used) forget_all(e);
-  unsigned char *at = e->store + e->store_used;
-  limn_slot *slot = new_slot(pair, low, high);
-  slot->ids[STORED_AT] = (uint32_t)(e->store_used / 4);
-  slot->ids[STORED_BYTES] = (uint32_t)n;
-  slot->ids[STORED_IDS] = (uint32_t)n_ids;
-  memcpy(at, piece, n_copied);
-  memcpy(at + padded(n_copied), ids, n_ids * sizeof *ids);
+  unsigned char *taken = e->store + e->store_used;
+  *at = (uint32_t)(e->store_used / 4);
   e->store_used += size;
+  return taken;
+}
+
+static void keep_long(limn_encoder *e, uint64_t low, uint64_t high, const unsigned char *piece,
+                      size_t n, const int32_t *ids, size_t n_ids) {
+  limn_slot slot = {low, high, {0}};
+  unsigned char *at = take_store(e, padded(n) + n_ids * sizeof *ids, &slot.ids[STORED_AT]);
+  if (!at) return;
+  slot.ids[STORED_BYTES] = (uint32_t)n;
+  slot.ids[STORED_IDS] = (uint32_t)n_ids;
+  memcpy(at, piece, n);
+  memcpy(at + padded(n), ids, n_ids * sizeof *ids);
+  add_slot(e, &slot);
+}
+
+/* Whether there is a slot for it now, which is given. */
+static bool keep_short(limn_encoder *e, uint64_t low, uint64_t high, const int32_t *ids,
+                       size_t n_ids, limn_slot *given) {
+  limn_slot slot = {low, high, {0}};
+  if (n_ids <= LIMN_SLOT_IDS) {
+    memcpy(slot.ids, ids, n_ids * sizeof *ids);
+    slot.ids[0] |= (uint32_t)n_ids << LIMN_ID_BITS;
+  } else {
+    unsigned char *at = take_store(e, n_ids * sizeof *ids, &slot.ids[1]);
+    if (!at) return false;
+    slot.ids[0] = (uint32_t)(LIMN_IN_STORE + n_ids) << LIMN_ID_BITS;
+    memcpy(at, ids, n_ids * sizeof *ids);
+  }
+  add_slot(e, &slot);
+  *given = slot;
+  return true;
 }
 
 /* ---- pieces -------------------------------------------------------------------------------------
@@ -303,8 +395,7 @@ static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_
   size_t n_ids, before = e->n_ids;
   if (n > LIMN_KEPT_PIECE || e->store_size == 0) return merge_piece(e, piece, n, err);
   hash_piece(piece, n, &low, &high);
-  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(low, high));
-  const int32_t *ids = find_stored(e, pair, low, high, piece, n, &n_ids);
+  const int32_t *ids = find_stored(e, low, high, piece, n, &n_ids);
   if (ids && n_ids <= LIMN_CHUNK_IDS - e->n_ids) {
     memcpy(e->ids + e->n_ids, ids, n_ids * sizeof *ids);
     e->n_ids += n_ids;
@@ -312,7 +403,7 @@ static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_
   }
   limn_status status = merge_piece(e, piece, n, err);
   if (status == LIMN_OK && e->n_ids > before)
-    keep_stored(e, pair, low, high, piece, n, e->ids + before, e->n_ids - before);
+    keep_long(e, low, high, piece, n, e->ids + before, e->n_ids - before);
   return status;
 }
 
@@ -326,34 +417,61 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
   if (n > LIMN_SHORT_PIECE) return long_piece(e, piece, n, err);
   memcpy(key, piece, n);
   key[1] |= (uint64_t)n << 56;
-  limn_slot *pair = limn_slot_pair(e->slots, e->n_pairs, e->loop->hash(key[0], key[1]));
-  const limn_slot *found = find_slot(pair, key[0], key[1]);
+  const limn_slot *found = find_slot(e, key[0], key[1]);
   int32_t *out = e->ids + e->n_ids;
   if (found) {
-    memcpy(out, found->ids, sizeof found->ids);
-    out[0] = (int32_t)(found->ids[0] & LIMN_ID_MASK);
-    e->n_ids += found->ids[0] >> LIMN_ID_BITS;
+    e->n_ids += limn_slot_put(e, found->ids, out);
     return LIMN_OK;
   }
-  size_t n_ids;
-  /* One with more ids stands in the same pair, under a key that leads to the store. */
-  uint64_t low = key[0], high = key[1] | STORED;
-  const int32_t *ids = find_stored(e, pair, low, high, piece, n, &n_ids);
-  if (ids) {
-    memcpy(out, ids, n_ids * sizeof *ids);
-    e->n_ids += n_ids;
-    return LIMN_OK;
-  }
-  n_ids = merge_small(e, piece, n, out);
+  size_t n_ids = merge_small(e, piece, n, out);
   e->n_ids += n_ids;
-  if (n_ids > LIMN_SLOT_IDS) {
-    keep_stored(e, pair, low, high, piece, n, out, n_ids);
-  } else {
-    limn_slot *slot = new_slot(pair, key[0], key[1]);
-    memcpy(slot->ids, out, sizeof slot->ids);
-    slot->ids[0] |= (uint32_t)n_ids << LIMN_ID_BITS;
-  }
+  limn_slot slot;
+  keep_short(e, key[0], key[1], out, n_ids, &slot);
   return LIMN_OK;
+}
+
+/* Merges pieces that are nowhere, and keeps what they merge to. */
+static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
+                        uint32_t (*found)[LIMN_SLOT_IDS]) {
+  const limn_symbols *s = &e->t->symbols;
+  uint32_t symbols[LIMN_GROUP][LIMN_SHORT_PIECE];
+  size_t n_symbols[LIMN_GROUP];
+  e->loop->merge_group(s, keys, n, symbols, n_symbols);
+  for (size_t i = 0; i < n; i++) {
+    int32_t ids[LIMN_SHORT_PIECE];
+    limn_slot slot;
+    for (size_t k = 0; k < n_symbols[i]; k++)
+      ids[k] = s->ids[symbols[i][k]];
+    if (keep_short(e, keys[i][0], keys[i][1], ids, n_symbols[i], &slot))
+      memcpy(found[which[i]], slot.ids, sizeof slot.ids);
+  }
+}
+
+/* Of a group, a piece that is there already or is a token as a whole. */
+static bool learn_at_once(limn_encoder *e, const uint64_t key[2], uint32_t found[LIMN_SLOT_IDS]) {
+  limn_slot slot;
+  const limn_slot *there = find_slot(e, key[0], key[1]);
+  int32_t whole =
+      there ? -1 : whole_token(e->t, (const unsigned char *)key, (size_t)(key[1] >> 56));
+  if (!there && (whole < 0 || !keep_short(e, key[0], key[1], &whole, 1, &slot))) return false;
+  memcpy(found, there ? there->ids : slot.ids, sizeof slot.ids);
+  return true;
+}
+
+void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
+                        uint32_t (*found)[LIMN_SLOT_IDS]) {
+  uint64_t group[LIMN_GROUP][2];
+  uint32_t places[LIMN_GROUP];
+  for (size_t i = 0, n_group = 0; i < n; i++) {
+    if (!learn_at_once(e, keys[which[i]], found[which[i]])) {
+      memcpy(group[n_group], keys[which[i]], sizeof *group);
+      places[n_group++] = which[i];
+    }
+    if (n_group == LIMN_GROUP || (i + 1 == n && n_group > 0)) {
+      learn_group(e, (const uint64_t(*)[2])group, places, n_group, found);
+      n_group = 0;
+    }
+  }
 }
 
 /* ---- the face -----------------------------------------------------------------------------------

@@ -10,6 +10,8 @@
 #include "tokenizer/bpe.h"
 #include "tokenizer/tokenizer.h"
 
+#include <string.h>
+
 /* ---- the cache ----------------------------------------------------------------------------------
  */
 
@@ -28,6 +30,9 @@ typedef struct limn_slot {
   uint32_t ids[4];    /* the first has their number in its upper byte; or where in the store */
 } limn_slot;
 
+/* Behind a slot's number of ids this says that they lie in the store, at ids[1] * 4. */
+#define LIMN_IN_STORE 0x40
+
 #define LIMN_ID_BITS 24
 #define LIMN_ID_MASK (((uint32_t)1 << LIMN_ID_BITS) - 1)
 
@@ -38,10 +43,52 @@ static inline uint32_t limn_slot_hash(uint64_t low, uint64_t high) {
   return (uint32_t)(h >> 32);
 }
 
-/* The pair of slots for a hash: n_pairs times the hash as a fraction of one. */
-static inline limn_slot *limn_slot_pair(limn_slot *slots, size_t n_pairs, uint32_t hash) {
-  return slots + 2 * (size_t)((uint64_t)hash * n_pairs >> 32);
+/*
+ * The pieces met most: up to 8 bytes, one or two ids. Zeros fill the key, so that a piece that ends
+ * in a zero is none of them; an empty place has the key 0. A new one takes the place of the old.
+ */
+#define LIMN_HOT_PIECE 8
+
+typedef struct limn_hot {
+  uint64_t key;
+  int32_t ids[2]; /* the second is -1 where there is none */
+} limn_hot;
+
+#define LIMN_HOT_FACTOR 0x9e3779b97f4a7c15u
+
+static inline size_t limn_hot_place(uint64_t key, unsigned shift) {
+  return (size_t)(key * LIMN_HOT_FACTOR >> shift);
 }
+
+/*
+ * Pieces between splitting and looking up: those of a few blocks, so that one block's answers need
+ * not be there before the next is begun.
+ */
+#define SPAN_BLOCKS  8
+#define BLOCK_PIECES 24
+#define SPAN_PIECES  (SPAN_BLOCKS * BLOCK_PIECES)
+#define SPAN_SLACK   32 /* that may be written behind them */
+
+typedef struct span {
+  size_t n;
+  uint32_t size;                            /* in bytes */
+  const unsigned char *text;                /* where places count from */
+  uint32_t where[SPAN_PIECES + SPAN_SLACK]; /* the piece's place, or place << 8 | length */
+  /* Where a loop does that block by block: */
+  uint64_t keys[SPAN_PIECES + SPAN_SLACK]; /* 0 for one that cannot be hot */
+  uint32_t hot[SPAN_PIECES + SPAN_SLACK];  /* which place the key has */
+} span;
+
+/* The pair of slots for a hash: n_pairs times the hash as a fraction of one. */
+static inline size_t limn_slot_pair(size_t n_pairs, uint32_t hash) {
+  return (size_t)((uint64_t)hash * n_pairs >> 32);
+}
+
+/* What is merged at once. */
+#define LIMN_GROUP 32
+
+/* No slot has so many ids. */
+#define LIMN_UNKNOWN UINT32_MAX
 
 /* ---- the encoder --------------------------------------------------------------------------------
  */
@@ -50,8 +97,8 @@ typedef struct limn_encoder_loop limn_encoder_loop;
 
 /* Ids collect here before they go where the caller wants them. */
 #define LIMN_CHUNK_IDS 4096
-/* What the pieces that wait may add, four each, and one that is merged. */
-#define LIMN_CHUNK_SLACK 1024
+/* What the pieces that wait may add, and one that is merged. */
+#define LIMN_CHUNK_SLACK 2048
 
 /* Where ids go. */
 typedef struct limn_sink {
@@ -67,10 +114,14 @@ typedef struct limn_sink {
 struct limn_encoder {
   const limn_tokenizer *t;
   const limn_encoder_loop *loop;
-  limn_slot *slots; /* (n_pairs, 2); 64 bytes aligned */
-  size_t n_pairs;
+  limn_hot *hot; /* (n_hot + 1), of which the last is for what is not to be found */
+  size_t n_hot;  /* 2^(64 - hot_shift) */
+  unsigned hot_shift;
+  limn_slot *slots;                   /* (n_pairs, 2); 64 bytes aligned */
+  size_t n_pairs, most_pairs, n_used; /* pairs there are, there is room for; slots in use */
   unsigned char *store;
   size_t store_size, store_used;
+  size_t age; /* how often all was forgotten */
   limn_bpe bpe;
   struct limn_pipeline_run *run; /* pipeline.c's room, or NULL */
   limn_sink sink;
@@ -78,12 +129,32 @@ struct limn_encoder {
   int32_t ids[LIMN_CHUNK_IDS];
 };
 
+/* Writes the ids that a slot has, at least LIMN_SLOT_IDS places; how many they are. */
+static inline size_t limn_slot_put(const limn_encoder *e, const uint32_t ids[LIMN_SLOT_IDS],
+                                   int32_t *out) {
+  size_t n = ids[0] >> LIMN_ID_BITS;
+  if (n > LIMN_IN_STORE) {
+    n -= LIMN_IN_STORE;
+    memcpy(out, e->store + (size_t)ids[1] * 4, n * sizeof *out);
+    return n;
+  }
+  memcpy(out, ids, LIMN_SLOT_IDS * sizeof *ids);
+  out[0] = (int32_t)(ids[0] & LIMN_ID_MASK);
+  return n;
+}
+
 /*
  * Encodes one piece and appends its ids to e->ids; LIMN_CHUNK_SLACK - 64 more have room behind
  * them. MEMORY.
  */
 limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size_t n,
                                limn_error *err);
+/*
+ * Finds the ids of short pieces that were not found where they are looked for first, and keeps
+ * them: keys[which[i]] is the key, found[which[i]] becomes what its slot has.
+ */
+void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
+                        uint32_t (*found)[LIMN_SLOT_IDS]);
 /* Empties e->ids into the sink. MEMORY. */
 limn_status limn_encoder_flush(limn_encoder *e, limn_error *err);
 /* Appends one id. MEMORY. */
@@ -109,6 +180,9 @@ struct limn_encoder_loop {
   limn_encoder_run *run;
   const limn_merger *merger;
   uint32_t (*hash)(uint64_t low, uint64_t high);
+  /* Merges up to LIMN_GROUP pieces of up to 15 bytes, given as keys: their symbols. */
+  void (*merge_group)(const limn_symbols *s, const uint64_t (*keys)[2], size_t n,
+                      uint32_t (*out)[LIMN_SHORT_PIECE], size_t *n_out);
   /* The beginnings of pieces in the block of at most 64 bytes at `text`, one of which is its first
    * byte; 3 bytes more can be read. 0 where they cannot be told. */
   uint64_t (*block)(limn_pattern pattern, const unsigned char *text, unsigned n);

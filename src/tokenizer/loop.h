@@ -4,18 +4,24 @@
  * The including file defines LIMN_LOOP (the name of the loop), LIMN_LOOP_ISA, LIMN_LOOP_MERGER,
  *
  *     static inline void classify(const unsigned char *text, limn_block *b)
- *     static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16])
  *
- * classify fills what ASCII's bytes are, and `high`; places_of writes the places of the ones of a
- * mask. Where it defines LIMN_LOOP_KEYS, make_key and find_way are its own as well; where
- * LIMN_LOOP_HIGH, so is
+ * classify fills what ASCII's bytes are, and `high`. Where the file defines LIMN_LOOP_KEYS,
+ * make_key and find_way are its own as well; where LIMN_LOOP_HOT, below_nth, take_block,
+ * look_up_hot and put_ids; where LIMN_LOOP_LEAST, least_of_16; where LIMN_LOOP_HIGH, so is
  *
  *     static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t
  * classes[4])
  *
  * which does as limn_block_classes does; false where some bytes are no characters.
+ *
+ *     blocks --(take_block)--> a span of pieces --(look_up_hot)--> ids, or missed
+ *     missed --(ask, and later resolve)--> ids from slots, or not known: merged, and kept
+ *
+ * Each step goes over all pieces before the next begins: what one piece's answer depends on is
+ * never waited for before the next piece is asked, and few branches depend on the text.
  */
 #include "tokenizer/encoder.h"
+#include "tokenizer/merge_group.h"
 #include "tokenizer/split_blocks.h"
 
 #include <string.h>
@@ -59,17 +65,28 @@ static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsign
 }
 
 /*
- * Pieces whose slots have been asked for and not yet looked at: memory is slow, and while it
- * answers more of the text is split.
+ * The text's ids in their order, two places a piece: those that were hot, and gaps where one was
+ * missed. Its slot has been asked for; memory is slow, and while it answers more of the text is
+ * split.
  */
-#define ENOUGH 96
+#define ENOUGH_PIECES 256
+#define ENOUGH_MISSED 64
+#define MOST_PIECES   (ENOUGH_PIECES + SPAN_PIECES)
+#define MOST_MISSED   (ENOUGH_MISSED + SPAN_PIECES)
 
 typedef struct waiting {
-  size_t n;
-  uint64_t keys[ENOUGH + BLOCK + 4][2];
-  const limn_slot *slots[ENOUGH + BLOCK + 4];
-  const unsigned char *pieces[ENOUGH + BLOCK + 4];
-  unsigned char copy[BLOCK + 2 * MARGIN + 16]; /* of the last bytes of a text */
+  size_t n, n_missed, n_large, age;
+  int32_t ids[MOST_PIECES + SPAN_SLACK][2];
+  /* Of each that was missed: which piece it is, its key, where its slot is, where its bytes are. */
+  uint32_t missed[MOST_MISSED + SPAN_SLACK];
+  uint64_t keys[MOST_MISSED + 8][2];
+  const limn_slot *slots[MOST_MISSED + 8];
+  const unsigned char *pieces[MOST_MISSED + 8];
+  /* Of those the ones that are not two ids, or not known. */
+  uint32_t large[MOST_MISSED + 8], unknown[MOST_MISSED + 8];
+  uint32_t found[MOST_MISSED + 8][LIMN_SLOT_IDS];
+  const unsigned char *copied;              /* where in the text `copy` begins, or NULL */
+  unsigned char copy[2 * (BLOCK + MARGIN)]; /* of the last bytes of a text, and tabs */
 } waiting;
 
 #ifndef LIMN_LOOP_HASH
@@ -114,51 +131,149 @@ static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
 }
 #endif
 
-/*
- * Asks for the slots of the pieces that begin at places[0] to places[n - 1]; up to three more are
- * looked at and forgotten.
- */
-static INLINE void ask(const limn_encoder *e, waiting *w, const unsigned char *text,
-                       const uint8_t *places, size_t n) {
-  limn_slot *const slots = e->slots;
-  const size_t n_pairs = e->n_pairs, base = w->n;
-  for (size_t i = 0; i < n; i += 4) {
-    for (size_t k = i; k < i + 4; k++) {
-      const unsigned char *piece = text + places[k];
-      uint64_t *key = w->keys[base + k];
-      make_key(piece, (uint8_t)(places[k + 1] - places[k]), key);
-      const limn_slot *slot = limn_slot_pair(slots, n_pairs, hash_key(key[0], key[1]));
-      __builtin_prefetch(slot);
-      w->slots[base + k] = slot;
-      w->pieces[base + k] = piece;
+#ifndef LIMN_LOOP_HOT
+/* The bits of a mask up to its n-th one, or more where it has fewer. */
+static inline uint64_t below_nth(uint64_t mask, unsigned n) {
+  while (--n > 0)
+    mask &= mask - 1;
+  uint64_t last = mask & (0 - mask);
+  return last | (last - 1);
+}
+
+/* Eight at a time, of which too many are written over by the next: their number cannot be foreseen,
+ * and this way it seldom matters. */
+static INLINE void take_block(span *s, const unsigned char *text, size_t offset, uint64_t starts,
+                              unsigned shift) {
+  size_t n = (size_t)__builtin_popcountll(starts) - 1;
+  uint32_t *places = s->where + s->n;
+  (void)text;
+  (void)shift;
+  for (size_t i = 0; i < n; i += 8) {
+    for (size_t k = i; k < i + 8; k++) {
+      places[k] = (uint32_t)offset + (uint32_t)__builtin_ctzll(starts | (uint64_t)1 << 63);
+      starts &= starts - 1;
     }
   }
-  w->n = base + n;
+  s->n += n;
+}
+
+static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, int32_t (*ids)[2],
+                                 uint32_t first, uint32_t *missed, uint32_t *where) {
+  size_t n_missed = 0;
+  s->where[s->n] = s->size; /* where the last ends */
+  for (size_t i = 0; i < s->n; i++) {
+    uint32_t place = s->where[i], length = s->where[i + 1] - place;
+    const unsigned char *piece = s->text + place;
+    uint64_t key;
+    memcpy(&key, piece, sizeof key);
+    key &= key_masks[length < 8 ? length : 8][0];
+    const limn_hot *hot = hots + limn_hot_place(key, shift);
+    bool is_short = (length <= LIMN_HOT_PIECE) & (piece[length - 1] != 0);
+    memcpy(ids[i], hot->ids, sizeof hot->ids);
+    missed[n_missed] = first + (uint32_t)i;
+    where[n_missed] = place << 8 | length;
+    n_missed += (hot->key != key) | !is_short;
+  }
+  return n_missed;
+}
+
+static inline int32_t *put_ids(int32_t *out, const int32_t (*ids)[2], size_t n) {
+  for (size_t i = 0; i < n; i++) {
+    out[0] = ids[i][0];
+    out[1] = ids[i][1];
+    out += 1 + (ids[i][1] >= 0);
+  }
+  return out;
+}
+#endif
+
+/* Asks for the slot of a piece that was missed. */
+static INLINE void ask(const limn_encoder *e, waiting *w, size_t at, const unsigned char *piece,
+                       size_t length) {
+  uint64_t *key = w->keys[at];
+  make_key(piece, length, key);
+  const limn_slot *slot = e->slots + 2 * limn_slot_pair(e->n_pairs, hash_key(key[0], key[1]));
+  __builtin_prefetch(slot);
+  w->slots[at] = slot;
+  w->pieces[at] = piece;
+}
+
+/* Looks up a span's pieces; up to three more than are missed are asked for and forgotten. */
+static INLINE void take_span(const limn_encoder *e, waiting *w, span *s) {
+  uint32_t where[SPAN_PIECES + SPAN_SLACK];
+  size_t base = w->n_missed;
+  size_t n =
+      look_up_hot(s, e->hot, e->hot_shift, w->ids + w->n, (uint32_t)w->n, w->missed + base, where);
+  w->n += s->n;
+  memset(where + n, 0, 4 * sizeof *where);
+  for (size_t i = 0; i < n; i += 4) {
+    for (size_t k = i; k < i + 4; k++)
+      ask(e, w, base + k, s->text + (where[k] >> 8), where[k] & 255);
+  }
+  w->n_missed = base + n;
+}
+
+/* All ones, or none. */
+static INLINE uint64_t mask_if(bool is) {
+  return 0 - (uint64_t)is;
+}
+
+/*
+ * Looks at the slots of the pieces that were missed; what is found there gets hot. Which of them
+ * are short, or known, cannot be foreseen, so nothing branches on it.
+ */
+static INLINE void resolve(limn_encoder *e, waiting *w) {
+  size_t n_large = 0, n_unknown = 0;
+  for (size_t i = 0; i < w->n_missed; i++) {
+    const uint64_t *key = w->keys[i];
+    size_t way = find_way(w->slots[i], key);
+    uint32_t *found = w->found[i];
+    memcpy(found, w->slots[i][way].ids, sizeof w->found[i]);
+    found[0] |= (uint32_t)mask_if(way == 2);
+    size_t n = (size_t)(key[1] >> 56), n_ids = found[0] >> LIMN_ID_BITS;
+    bool is_large = n_ids > 2;
+    bool is_hot = (n <= LIMN_HOT_PIECE) & (key[0] >> (8 * (n - 1) & 63) != 0) & !is_large;
+    limn_hot hot = {
+        key[0],
+        {(int32_t)(found[0] & LIMN_ID_MASK), (int32_t)(found[1] | (uint32_t)mask_if(n_ids != 2))}};
+    memcpy(w->ids[w->missed[i]], hot.ids, sizeof hot.ids);
+    size_t place = limn_hot_place(key[0], e->hot_shift);
+    /* Behind the last place is one for what is not hot. */
+    e->hot[(place & mask_if(is_hot)) | (e->n_hot & mask_if(!is_hot))] = hot;
+    w->large[n_large] = (uint32_t)i;
+    n_large += is_large;
+    w->unknown[n_unknown] = (uint32_t)i;
+    n_unknown += (way == 2) & (n <= LIMN_SHORT_PIECE);
+  }
+  w->n_large = n_large;
+  w->age = e->age;
+  if (n_unknown > 0) limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
+}
+
+/* The ids of a piece that has more than two, or is not known. */
+static INLINE limn_status put_large(limn_encoder *e, const waiting *w, size_t i, limn_error *err) {
+  if (w->found[i][0] == LIMN_UNKNOWN || w->age != e->age)
+    return limn_encoder_piece(e, w->pieces[i], (size_t)(w->keys[i][1] >> 56), err);
+  e->n_ids += limn_slot_put(e, w->found[i], e->ids + e->n_ids);
+  return LIMN_OK;
 }
 
 /* Appends the ids of the pieces that wait. */
 static INLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
-  int32_t *out = e->ids + e->n_ids;
-  size_t n = w->n;
-  w->n = 0;
-  for (size_t i = 0; i < n; i++) {
-    const limn_slot *slot = w->slots[i];
-    size_t way = find_way(slot, w->keys[i]);
-    if (__builtin_expect(way == 2, 0)) {
-      e->n_ids = (size_t)(out - e->ids);
-      limn_status status = limn_encoder_piece(e, w->pieces[i], (size_t)(w->keys[i][1] >> 56), err);
-      if (status != LIMN_OK) return status;
-      out = e->ids + e->n_ids;
-      continue;
-    }
-    slot += way;
-    uint32_t first = slot->ids[0];
-    memcpy(out, slot->ids, sizeof slot->ids);
-    out[0] = (int32_t)(first & LIMN_ID_MASK);
-    out += first >> LIMN_ID_BITS;
+  limn_status status = LIMN_OK;
+  if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
+  resolve(e, w);
+  size_t done = 0;
+  for (size_t i = 0; status == LIMN_OK; i++) {
+    size_t next = i < w->n_large ? w->missed[w->large[i]] : w->n;
+    int32_t *out = e->ids + e->n_ids;
+    e->n_ids += (size_t)(put_ids(out, w->ids + done, next - done) - out);
+    done = next + 1;
+    if (i == w->n_large) break;
+    status = put_large(e, w, w->large[i], err);
   }
-  e->n_ids = (size_t)(out - e->ids);
-  return LIMN_OK;
+  w->n = w->n_missed = 0;
+  return status;
 }
 
 /*
@@ -185,60 +300,86 @@ static size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n
 }
 
 /* One piece by the plain splitter; *n_done is 0 where more text could change it. */
-static inline limn_status run_plainly(limn_encoder *e, const unsigned char *text, size_t n,
-                                      size_t at, bool is_open, size_t *n_done, limn_error *err) {
+static inline limn_status run_plainly(limn_encoder *e, waiting *w, const unsigned char *text,
+                                      size_t n, size_t at, bool is_open, size_t *n_done,
+                                      limn_error *err) {
   bool is_settled = true;
   size_t end = word_end(e->t->pattern, text, n, at);
   if (end == 0) end = limn_split_piece(e->t, text, n, at, &is_settled);
   *n_done = 0;
   if (is_open && !is_settled) return LIMN_OK;
   *n_done = end - at;
-  return limn_encoder_piece(e, text + at, end - at, err);
+  limn_status status = answer(e, w, err);
+  return status == LIMN_OK ? limn_encoder_piece(e, text + at, end - at, err) : status;
+}
+
+/* The last bytes of a text, with tabs behind them: a tab ends whatever stands before it and joins
+ * nothing. */
+static inline const unsigned char *copy_of_end(waiting *w, const unsigned char *text, size_t left) {
+  if (!w->copied) {
+    memset(w->copy, '\t', sizeof w->copy);
+    memcpy(w->copy, text, left);
+    w->copied = text;
+  }
+  return w->copy + (text - w->copied);
 }
 
 /*
- * Splits the block at `text`, of which `left` bytes are there, and asks for its pieces. How many
- * bytes they are: 0 when the block settles nothing.
+ * Splits some blocks from `text` on, of which `left` bytes are there, and takes their pieces. How
+ * many bytes they are; *is_stuck where the next block settles nothing.
  */
-static INLINE size_t run_block(const limn_encoder *e, limn_pattern pattern,
-                               const unsigned char *text, size_t left, waiting *w) {
-  uint8_t places[BLOCK + 16];
+static INLINE size_t run_span(const limn_encoder *e, limn_pattern pattern,
+                              const unsigned char *text, size_t left, bool is_open, waiting *w,
+                              bool *is_stuck) {
+  span s;
+  size_t done = 0, most = left;
+  s.n = 0;
   if (left < BLOCK + MARGIN) {
-    /* A tab ends whatever stands before it and joins nothing. */
-    memset(w->copy, '\t', sizeof w->copy);
-    memcpy(w->copy, text, left);
-    text = w->copy;
+    text = copy_of_end(w, text, left);
+    *is_stuck = is_open;
+    if (is_open) return 0;
+  } else {
+    most = left - (BLOCK + MARGIN) + 1;
+    most = most < SPAN_BLOCKS * BLOCK ? most : SPAN_BLOCKS * BLOCK;
   }
-  size_t n = places_of(starts_of(pattern, text, BLOCK), places);
-  if (n < 2) return 0;
-  memset(places + n, 0, 4); /* what ask looks at and forgets */
-  ask(e, w, text, places, n - 1);
-  return places[n - 1];
+  s.text = text;
+  while (done < most && s.n <= SPAN_PIECES - BLOCK_PIECES) {
+    uint64_t starts = starts_of(pattern, text + done, BLOCK);
+    /* What is behind the last that fits is for the next block. */
+    if (__builtin_expect(__builtin_popcountll(starts) > BLOCK_PIECES + 1, 0))
+      starts &= below_nth(starts, BLOCK_PIECES + 1);
+    if ((starts & (starts - 1)) == 0) {
+      *is_stuck = true;
+      break;
+    }
+    take_block(&s, text + done, done, starts, e->hot_shift);
+    done += 63 - (size_t)__builtin_clzll(starts);
+  }
+  s.size = (uint32_t)done;
+  take_span(e, w, &s);
+  return done;
 }
 
 static INLINE limn_status run_as(limn_pattern pattern, limn_encoder *e, const unsigned char *text,
                                  size_t n, bool is_open, size_t *at, limn_error *err) {
   const bool has_blocks = limn_has_blocks(pattern);
   limn_status status = LIMN_OK;
-  size_t n_plain = 0; /* how many pieces to leave to the plain splitter */
+  size_t n_plain = has_blocks ? 0 : SIZE_MAX; /* how many pieces to leave to the plain splitter */
   waiting w;
-  w.n = 0;
+  w.n = w.n_missed = 0;
+  w.copied = NULL;
   while (*at < n && status == LIMN_OK && !e->sink.is_full) {
-    size_t left = n - *at, n_done = 0;
-    bool is_end = left < BLOCK + MARGIN;
-    /* What waits may lie in the copy that the end of the text is about to need. */
-    if (w.n > (is_end ? 0 : ENOUGH)) status = answer(e, &w, err);
-    if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
-    if (has_blocks && n_plain == 0 && !(is_open && is_end)) {
-      n_done = run_block(e, pattern, text + *at, left, &w);
-      n_plain = n_done > 0 ? 0 : 2;
+    size_t n_done = 0;
+    if (n_plain == 0) {
+      bool is_stuck = false;
+      if ((w.n > ENOUGH_PIECES) | (w.n_missed > ENOUGH_MISSED)) status = answer(e, &w, err);
+      *at += run_span(e, pattern, text + *at, n - *at, is_open, &w, &is_stuck);
+      n_plain = is_stuck ? 2 : 0;
+      continue;
     }
-    if (status == LIMN_OK && n_done == 0) {
-      n_plain -= n_plain > 0;
-      status = answer(e, &w, err);
-      if (status == LIMN_OK) status = run_plainly(e, text, n, *at, is_open, &n_done, err);
-      if (n_done == 0) break;
-    }
+    n_plain -= has_blocks;
+    status = run_plainly(e, &w, text, n, *at, is_open, &n_done, err);
+    if (n_done == 0) break;
     *at += n_done;
   }
   return status == LIMN_OK ? answer(e, &w, err) : status;
@@ -261,4 +402,5 @@ static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, boo
   }
 }
 
-const limn_encoder_loop LIMN_LOOP = {LIMN_LOOP_ISA, run, &LIMN_LOOP_MERGER, hash_key, block_of};
+const limn_encoder_loop LIMN_LOOP = {LIMN_LOOP_ISA, run,         &LIMN_LOOP_MERGER,
+                                     hash_key,      merge_group, block_of};

@@ -99,13 +99,6 @@ static inline void look_up_64(const unsigned char *text, const uint8_t *table, u
 
 #include "tokenizer/split_pages.h"
 
-static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
-  size_t n = 0;
-  for (; mask; mask &= mask - 1)
-    places[n++] = (uint8_t)__builtin_ctzll(mask);
-  return n;
-}
-
 /* Two steps of CRC-32C (Castagnoli 1993), which the processor has. */
 static uint32_t hash_key(uint64_t low, uint64_t high) {
   return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, low), high);

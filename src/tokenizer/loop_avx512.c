@@ -20,23 +20,40 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   const __m512i parts_high = _mm512_loadu_si512(limn_parts + 64);
   __m512i bytes = _mm512_loadu_si512(text);
   b->high = _mm512_movepi8_mask(bytes);
-  __m512i kinds = _mm512_maskz_permutex2var_epi8(~b->high, kinds_low, bytes, kinds_high);
-  __m512i parts = _mm512_maskz_permutex2var_epi8(~b->high, parts_low, bytes, parts_high);
-#define HAS(of, kind) _mm512_test_epi8_mask(of, _mm512_set1_epi8((char)(kind)))
-  b->upper = HAS(kinds, LIMN_KIND_UPPER);
-  b->lower = HAS(kinds, LIMN_KIND_LOWER);
-  b->number = HAS(kinds, LIMN_KIND_NUMBER);
-  b->space = HAS(kinds, LIMN_KIND_SPACE);
-  b->newline = HAS(kinds, LIMN_KIND_NEWLINE);
-  b->blank = HAS(kinds, LIMN_KIND_BLANK);
-  b->apostrophe = HAS(kinds, LIMN_KIND_APOSTROPHE);
-  b->slash = HAS(kinds, LIMN_KIND_SLASH);
-  b->one = HAS(parts, LIMN_PART_ONE);
-  b->first = HAS(parts, LIMN_PART_FIRST);
-  b->ell = HAS(parts, LIMN_PART_ELL);
-  b->e = HAS(parts, LIMN_PART_E);
-  b->visible = HAS(parts, LIMN_PART_VISIBLE);
+  /* The upper bit of an index does not count: bytes beyond ASCII are taken out below. */
+  __m512i kinds = _mm512_permutex2var_epi8(kinds_low, bytes, kinds_high);
+  __m512i parts = _mm512_permutex2var_epi8(parts_low, bytes, parts_high);
+#define HAS(of, bit) _mm512_movepi8_mask(_mm512_slli_epi16(of, 7 - (bit)))
+  b->upper = HAS(kinds, 0);
+  b->lower = HAS(kinds, 1);
+  b->number = HAS(kinds, 2);
+  b->space = HAS(kinds, 3);
+  b->newline = HAS(kinds, 4);
+  b->blank = HAS(kinds, 5);
+  b->apostrophe = HAS(kinds, 6);
+  b->slash = HAS(kinds, 7);
+  b->one = HAS(parts, 0);
+  b->first = HAS(parts, 1);
+  b->ell = HAS(parts, 2);
+  b->e = HAS(parts, 3);
+  b->visible = HAS(parts, 4);
 #undef HAS
+  if (b->high) {
+    uint64_t ascii = ~b->high;
+    b->upper &= ascii;
+    b->lower &= ascii;
+    b->number &= ascii;
+    b->space &= ascii;
+    b->newline &= ascii;
+    b->blank &= ascii;
+    b->apostrophe &= ascii;
+    b->slash &= ascii;
+    b->one &= ascii;
+    b->first &= ascii;
+    b->ell &= ascii;
+    b->e &= ascii;
+    b->visible &= ascii;
+  }
 }
 
 /* Of 256 bits at each of 64 places: bit `at` of byte `which`, as a mask. */
@@ -108,14 +125,10 @@ static inline bool classify_high(const unsigned char *text, limn_block *b, uint6
 
 #define LIMN_LOOP_HIGH
 
-static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
-  static const uint8_t counting[64] = {
-      0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21,
-      22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43,
-      44, 45, 46, 47, 48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
-  _mm512_storeu_si512(places, _mm512_maskz_compress_epi8(mask, _mm512_loadu_si512(counting)));
-  return (size_t)__builtin_popcountll(mask);
-}
+static const uint8_t numbers[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
+                                    16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,
+                                    32, 33, 34, 35, 36, 37, 38, 39, 40, 41, 42, 43, 44, 45, 46, 47,
+                                    48, 49, 50, 51, 52, 53, 54, 55, 56, 57, 58, 59, 60, 61, 62, 63};
 
 static inline void make_key(const unsigned char *piece, size_t length, uint64_t key[2]) {
   __m128i bytes = _mm_maskz_loadu_epi8((__mmask16)_bzhi_u32(0x7fff, (unsigned)length), piece);
@@ -127,15 +140,117 @@ static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
   __m512i twice = _mm512_broadcast_i64x2(_mm_loadu_si128((const __m128i *)(const void *)key));
   unsigned equal = _mm512_cmpeq_epi64_mask(twice, _mm512_load_si512(slot));
   equal &= equal >> 1; /* bit 0: the first slot has the key; bit 4: the second */
-  return equal & 0x11 ? equal >> 4 & 1 : 2;
+  return (size_t)__builtin_ctz((equal & 0x11) | 0x100) >> 2;
+}
+
+static inline uint64_t below_nth(uint64_t mask, unsigned n) {
+  uint64_t last = _pdep_u64((uint64_t)1 << (n - 1), mask);
+  return last | (last - 1);
+}
+
+/*
+ * The bytes of eight pieces at a time are drawn out of the block's register, each piece's into a
+ * lane, by one permutation.
+ */
+static inline void take_block(span *s, const unsigned char *text, size_t offset, uint64_t starts,
+                              unsigned shift) {
+  const __m512i counting = _mm512_loadu_si512(numbers);
+  /* In each of eight lanes the lane's number in every byte; 0 to 7. */
+  const __m512i lane = _mm512_set_epi64(0x0707070707070707, 0x0606060606060606, 0x0505050505050505,
+                                        0x0404040404040404, 0x0303030303030303, 0x0202020202020202,
+                                        0x0101010101010101, 0);
+  const __m512i inside = _mm512_set1_epi64(0x0706050403020100);
+  const __m512i factor = _mm512_set1_epi64((long long)LIMN_HOT_FACTOR);
+  const __m128i by = _mm_cvtsi32_si128((int)shift);
+  const __m512i block = _mm512_loadu_si512(text);
+  uint64_t ends = starts & (starts - 1);
+  __m512i from = _mm512_maskz_compress_epi8(starts, counting);
+  __m512i length = _mm512_sub_epi8(_mm512_maskz_compress_epi8(ends, counting), from);
+  __mmask64 is_short = _mm512_cmple_epu8_mask(length, _mm512_set1_epi8(LIMN_HOT_PIECE));
+  if (_mm512_testn_epi8_mask(block, block)) is_short = 0;
+  __m512i used = _mm512_maskz_mov_epi8(is_short, length);
+  for (unsigned i = 0; i < BLOCK_PIECES; i += 8) {
+    __m512i lanes = _mm512_add_epi8(lane, _mm512_set1_epi8((char)i));
+    __m512i begin = _mm512_permutexvar_epi8(lanes, from);
+    __mmask64 counts = _mm512_cmplt_epu8_mask(inside, _mm512_permutexvar_epi8(lanes, used));
+    __m512i keys = _mm512_maskz_permutexvar_epi8(counts, _mm512_add_epi8(begin, inside), block);
+    __m512i hot = _mm512_srl_epi64(_mm512_mullo_epi64(keys, factor), by);
+    _mm512_storeu_si512(s->keys + s->n + i, keys);
+    _mm256_storeu_si256((__m256i *)(void *)(s->hot + s->n + i), _mm512_cvtepi64_epi32(hot));
+  }
+  __m512i places = _mm512_set1_epi32((int)offset);
+  for (unsigned i = 0; i < 32; i += 16) {
+    __m128i f = i ? _mm512_extracti32x4_epi32(from, 1) : _mm512_castsi512_si128(from);
+    __m128i l = i ? _mm512_extracti32x4_epi32(length, 1) : _mm512_castsi512_si128(length);
+    __m512i place = _mm512_slli_epi32(_mm512_add_epi32(places, _mm512_cvtepu8_epi32(f)), 8);
+    _mm512_storeu_si512(s->where + s->n + i, _mm512_or_si512(place, _mm512_cvtepu8_epi32(l)));
+  }
+  s->n += (size_t)__builtin_popcountll(ends);
+}
+
+static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, int32_t (*ids)[2],
+                                 uint32_t first, uint32_t *missed, uint32_t *where) {
+  (void)shift;
+  memset(s->hot + s->n, 0, 8 * sizeof *s->hot); /* what is looked up beside the last */
+  const __m512i even = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
+  const __m512i odd = _mm512_set_epi64(15, 13, 11, 9, 7, 5, 3, 1);
+  const __m256i eight = _mm256_set1_epi32(8);
+  __m256i piece =
+      _mm256_add_epi32(_mm256_set1_epi32((int)first), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+  size_t n_missed = 0;
+  for (size_t i = 0; i < s->n; i += 8) {
+    const uint32_t *hot = s->hot + i;
+#define ENTRY(k) _mm_load_si128((const __m128i *)(const void *)(hots + hot[k]))
+    __m512i low = _mm512_castsi128_si512(ENTRY(0)), high = _mm512_castsi128_si512(ENTRY(4));
+    low = _mm512_inserti64x2(low, ENTRY(1), 1);
+    high = _mm512_inserti64x2(high, ENTRY(5), 1);
+    low = _mm512_inserti64x2(low, ENTRY(2), 2);
+    high = _mm512_inserti64x2(high, ENTRY(6), 2);
+    low = _mm512_inserti64x2(low, ENTRY(3), 3);
+    high = _mm512_inserti64x2(high, ENTRY(7), 3);
+#undef ENTRY
+    __m512i keys = _mm512_loadu_si512(s->keys + i);
+    __mmask8 hit = _mm512_mask_cmpeq_epi64_mask(_mm512_test_epi64_mask(keys, keys), keys,
+                                                _mm512_permutex2var_epi64(low, even, high));
+    _mm512_storeu_si512(ids + i, _mm512_permutex2var_epi64(low, odd, high));
+    unsigned count = s->n - i < 8 ? (unsigned)(s->n - i) : 8;
+    __mmask8 miss = (__mmask8)(~(unsigned)hit & _bzhi_u32(0xff, count));
+    __m256i here = _mm256_loadu_si256((const __m256i *)(const void *)(s->where + i));
+    _mm256_storeu_si256((__m256i *)(void *)(missed + n_missed),
+                        _mm256_maskz_compress_epi32(miss, piece));
+    _mm256_storeu_si256((__m256i *)(void *)(where + n_missed),
+                        _mm256_maskz_compress_epi32(miss, here));
+    n_missed += (size_t)__builtin_popcount(miss);
+    piece = _mm256_add_epi32(piece, eight);
+  }
+  return n_missed;
+}
+
+static inline int32_t *put_ids(int32_t *out, const int32_t (*ids)[2], size_t n) {
+  const __m512i none = _mm512_set1_epi32(-1);
+  for (size_t i = 0; i < n; i += 8) {
+    unsigned count = n - i < 8 ? (unsigned)(n - i) : 8;
+    __m512i some = _mm512_loadu_si512(ids + i);
+    __mmask16 is_id =
+        (__mmask16)(_mm512_cmpneq_epi32_mask(some, none) & _bzhi_u32(0xffff, 2 * count));
+    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(is_id, some));
+    out += __builtin_popcount(is_id);
+  }
+  return out;
 }
 
 #define LIMN_LOOP_KEYS
+#define LIMN_LOOP_HOT
 /* Two steps of CRC-32C (Castagnoli 1993), which the processor has. */
 static uint32_t hash_key(uint64_t low, uint64_t high) {
   return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, low), high);
 }
 
+static inline uint32_t least_of_16(const uint32_t *keys) {
+  return _mm512_reduce_min_epu32(_mm512_load_si512(keys));
+}
+
+#define LIMN_LOOP_LEAST
 #define LIMN_LOOP_HASH
 #define LIMN_LOOP        limn_loop_avx512
 #define LIMN_LOOP_ISA    "avx512"

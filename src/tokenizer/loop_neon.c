@@ -84,13 +84,6 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   b->visible = bits_of(parts, LIMN_PART_VISIBLE);
 }
 
-static inline size_t places_of(uint64_t mask, uint8_t places[64 + 16]) {
-  size_t n = 0;
-  for (; mask; mask &= mask - 1)
-    places[n++] = (uint8_t)__builtin_ctzll(mask);
-  return n;
-}
-
 #define LIMN_LOOP        limn_loop_neon
 #define LIMN_LOOP_ISA    "neon"
 #define LIMN_LOOP_MERGER limn_merger_scalar

@@ -92,6 +92,60 @@ static void every_loop_and_cache_gives_the_same_ids(void **state) {
   }
 }
 
+/*
+ * Words of a vocabulary of 12000 that come once or often, some with zeros or bytes that are no
+ * characters, of one token or of fifteen: while it is read the cache grows, fills up and forgets.
+ */
+static size_t wordy_text(uint32_t *seed, unsigned char *text, size_t most) {
+  size_t n = 0;
+  while (n + 80 < most) {
+    uint32_t word = next_random(seed) % 12000 >> next_random(seed) % 12;
+    uint32_t own = word * 2654435761u + 1;
+    size_t length = 1 + own % 97 % 12 + (own % 31 == 0 ? 30 : 0);
+    text[n++] = own % 11 == 0 ? '(' : ' ';
+    for (size_t i = 0; i < length; i++) {
+      uint32_t letter = next_random(&own) % 512;
+      text[n++] = (unsigned char)(letter == 0 ? 0 : letter == 1 ? 0xff : 'a' + letter % 26);
+    }
+  }
+  return n;
+}
+
+static void the_cache_grows_within_a_text(void **state) {
+  (void)state;
+  enum { MOST = 250000 };
+  static const size_t caches[] = {0, 3000, 20000, 150000, 1000000, 16000000};
+  static unsigned char text[MOST];
+  static int32_t expected[MOST], ids[MOST];
+  uint32_t seed = 97;
+  limn_error err;
+  size_t n = wordy_text(&seed, text, MOST);
+  for (size_t p = 0; p < N_PATTERNS; p += 5) { /* GPT-2, o200k, none */
+    limn_tokenizer t = with_pattern(p);
+    size_t n_text = t.pattern == LIMN_PATTERN_NONE ? 3000 : n;
+    size_t n_expected = encode_plainly(&t, &bpe, text, n_text, expected), n_ids, n_bytes;
+    for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++) {
+      for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
+        limn_encoder *e;
+        CHECK_OK(limn_encoder_new_with(&t, caches[c], *loop, &e, &err), err);
+        size_t n_pairs = e->n_pairs;
+        for (int round = 0; round < 4; round++) {
+          size_t capacity = round < 2 ? MOST : next_random(&seed) % n_expected;
+          CHECK_OK(limn_encoder_encode(e, (const char *)text, n_text, LIMN_SPECIAL_AS_TEXT, ids,
+                                       capacity, &n_ids, &n_bytes, &err),
+                   err);
+          size_t n_wanted = capacity < n_expected ? capacity : n_expected;
+          check_ids((*loop)->isa, &t, ids, n_ids, expected, n_wanted, text, 40);
+          assert_true(n_bytes <= n_text && (n_bytes == n_text) == (n_wanted == n_expected));
+        }
+        assert_true(e->n_pairs <= e->most_pairs);
+        if (caches[c] == 16000000 && n_text == n) assert_true(e->n_pairs > 8 * n_pairs);
+        limn_encoder_free(e);
+      }
+    }
+  }
+}
+
 /* A text that ends where memory ends, at every alignment: nothing behind it may be read. */
 static void nothing_behind_the_text_is_read(void **state) {
   (void)state;
@@ -297,6 +351,29 @@ static void check_merging(const limn_symbols *s, const unsigned char *piece, siz
   }
 }
 
+/* Short pieces merged together, in groups of every size. */
+static void check_groups(const limn_symbols *s, uint32_t *seed) {
+  unsigned char pieces[LIMN_GROUP][16];
+  uint64_t keys[LIMN_GROUP][2];
+  for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++) {
+    uint32_t expected[16], symbols[LIMN_GROUP][LIMN_SHORT_PIECE];
+    size_t n_symbols[LIMN_GROUP], n = 1 + next_random(seed) % LIMN_GROUP;
+    memset(pieces, 0, sizeof pieces);
+    for (size_t p = 0; p < n; p++) {
+      pieces[p][15] = (unsigned char)(1 + next_random(seed) % LIMN_SHORT_PIECE);
+      for (size_t i = 0; i < pieces[p][15]; i++)
+        pieces[p][i] = (unsigned char)('a' + next_random(seed) % 3);
+      memcpy(keys[p], pieces[p], 16);
+    }
+    (*loop)->merge_group(s, (const uint64_t(*)[2])keys, n, symbols, n_symbols);
+    for (size_t p = 0; p < n; p++) {
+      size_t n_expected = merge_by_definition(s, pieces[p], pieces[p][15], expected);
+      assert_int_equal(n_symbols[p], n_expected);
+      assert_memory_equal(symbols[p], expected, n_expected * sizeof *expected);
+    }
+  }
+}
+
 static void windows_merge_by_definition(void **state) {
   (void)state;
   uint32_t seed = 3;
@@ -311,6 +388,7 @@ static void windows_merge_by_definition(void **state) {
       for (size_t i = 0; i < n; i++)
         piece[i] = (unsigned char)('a' + next_random(&seed) % letters);
       check_merging(&s, piece, n);
+      check_groups(&s, &seed);
     }
     limn_symbols_deinit(&s);
   }
@@ -765,6 +843,7 @@ static void every_allocation_may_fail(void **state) {
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_loop_and_cache_gives_the_same_ids),
+      cmocka_unit_test(the_cache_grows_within_a_text),
       cmocka_unit_test(nothing_behind_the_text_is_read),
       cmocka_unit_test(a_budget_gives_the_first_ids),
       cmocka_unit_test(long_pieces_stand_in_their_place),
