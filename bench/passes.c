@@ -25,7 +25,7 @@ typedef struct library {
   limn_encoder *e;
   __typeof__(&limn_tokenizer_open) open;
   __typeof__(&limn_tokenizer_close) close;
-  __typeof__(&limn_encoder_new) new;
+  __typeof__(&limn_encoder_new) make;
   __typeof__(&limn_encoder_free) free;
   __typeof__(&limn_encoder_encode) encode;
   __typeof__(&limn_tokenizer_encode_batch) batch;
@@ -61,7 +61,7 @@ static void open_library(library *l, const char *path, const char *tokenizer) {
 #define TAKE(member, name) *(void **)&l->member = name_in(handle, path, name)
   TAKE(open, "limn_tokenizer_open");
   TAKE(close, "limn_tokenizer_close");
-  TAKE(new, "limn_encoder_new");
+  TAKE(make, "limn_encoder_new");
   TAKE(free, "limn_encoder_free");
   TAKE(encode, "limn_encoder_encode");
   TAKE(batch, "limn_tokenizer_encode_batch");
@@ -77,7 +77,7 @@ static void open_library(library *l, const char *path, const char *tokenizer) {
 
 static void renew(library *l) {
   l->free(l->e);
-  if (l->new(l->t, CACHE, &l->e, NULL) != LIMN_OK) exit(2);
+  if (l->make(l->t, CACHE, &l->e, NULL) != LIMN_OK) exit(2);
 }
 
 static size_t encode(library *l, const char *from, size_t n) {

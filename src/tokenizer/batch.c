@@ -3,7 +3,7 @@
  *
  * Each worker has an encoder and takes the next few texts until none are left; what it finds it
  * keeps in a row of its own. In the end the rows are put together in the order of the texts, so
- * that the result does not depend on who did what.
+ * that the result does not depend on who did what; one row alone is in that order.
  */
 #include "tokenizer/encoder.h"
 
@@ -91,8 +91,14 @@ static limn_status collect(job *j, limn_pool *pool, size_t n_workers, limn_error
   }
   j->out->starts[j->n] = total;
   j->out->n = j->n;
+  if (n_workers == 1 && total > 0) { /* its row is the result */
+    j->out->ids = j->workers->ids.ids;
+    j->workers->ids.ids = NULL;
+    return LIMN_OK;
+  }
   j->out->ids = limn_resize(NULL, total, sizeof *j->out->ids);
   if (!j->out->ids) return limn_out_of_memory(err, "the tokens of texts");
+  limn_want_huge_pages(j->out->ids, total * sizeof *j->out->ids);
   limn_pool_run(pool, n_workers, put_together, j);
   return LIMN_OK;
 }
