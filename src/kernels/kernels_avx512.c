@@ -168,11 +168,14 @@ VNNI INLINE void tile_bytes(int rows, int vectors, bool is_q4, int64_t k, const 
   for (int64_t b = 0; b * LIMN_QUANT < k; b++) {
     const unsigned char *numbers = block + 2 * LIMN_PANEL + first * 4;
     I dot[LIMN_TILE][4];
+    if (rows == 1) ask_ahead_for_scales(block);
 #pragma GCC unroll 8
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
+      I less = I_SHL(I_SET(total[r * block_step + b]), is_q4 ? 3 : 7);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++)
-        dot[r][v] = I_SET((is_q4 ? -8 : -128) * total[r * block_step + b]);
+        dot[r][v] = _mm512_sub_epi32(I_SET(0), less);
+    }
 #pragma GCC unroll 8
     for (int quad = 0; quad < 8; quad++) {
       const unsigned char *here = numbers + (is_q4 ? quad % 4 : quad) * LIMN_PANEL * 4;

@@ -39,7 +39,7 @@ INLINE void store(float *p, int64_t n, V v) {
  * One row waits for memory more than it computes. Between two loads there is so much to do that the
  * processor does not see far ahead by itself, so lines are asked for long before they are needed.
  */
-enum { AHEAD = 4096 };
+enum { AHEAD = 8192 };
 
 INLINE void ask_ahead(const void *p) {
   __builtin_prefetch((const void *)((uintptr_t)p + AHEAD)); /* may lie behind the end */
@@ -251,6 +251,11 @@ INLINE I lanes_q8(const unsigned char *block, int quad, int v) {
   return I_LOAD(block + 2 * LIMN_PANEL + (quad * LIMN_PANEL + v * LANES) * 4);
 }
 
+INLINE void ask_ahead_for_scales(const unsigned char *block) {
+  for (int i = 0; i < 2 * LIMN_PANEL; i += 64)
+    ask_ahead(block + i);
+}
+
 /* Inputs n0 to n - 1 of a block, n at most LIMN_QUANT; for a whole block n is a constant. */
 INLINE void unpack_block_q8(const unsigned char *block, int n, float *out) {
   EACH_VECTOR {
@@ -270,6 +275,7 @@ INLINE void unpack_block_q8(const unsigned char *block, int n, float *out) {
 INLINE void row_block_q8(const unsigned char *block, int n, const float *a, float *c) {
   V scale[VECTORS], less[VECTORS], s[VECTORS];
   clear(s);
+  ask_ahead_for_scales(block);
   EACH_VECTOR {
     scale[v] = V_MUL(V_LOAD_BF16(block + v * LANES * 2), V_SET(256));
     less[v] = V_MUL(scale[v], V_SET(-1.5f));
@@ -305,6 +311,7 @@ INLINE void unpack_block_q4(const unsigned char *block, int n, float *out) {
 INLINE void row_block_q4(const unsigned char *block, int n, const float *a, float *c) {
   V scale[VECTORS], s[VECTORS];
   clear(s);
+  ask_ahead_for_scales(block);
   EACH_VECTOR scale[v] = V_LOAD_BF16(block + v * LANES * 2);
   for (int half = 0; half < 2; half++)
     for (int quad = 0; quad < 4 && half * 16 + quad * 4 < n; quad++) {

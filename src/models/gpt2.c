@@ -333,20 +333,40 @@ static limn_status split_input(const limn_run *run, const limn_sequence *s, int 
   return LIMN_OK;
 }
 
+typedef struct storing {
+  const limn_run *run;
+  const limn_sequence *s;
+  int layer;
+} storing;
+
+/* The new keys and values of a panel of positions go to the cache. */
+static void store_task(void *user, size_t i) {
+  const storing *t = user;
+  const limn_sequence *s = t->s;
+  const limn_model *model = t->run->model;
+  int64_t d = model->config.d_model, step = t->run->qkv_step;
+  int64_t panel = s->past / LIMN_PANEL + (int64_t)i, end = (panel + 1) * LIMN_PANEL;
+  int64_t first = i == 0 ? s->past : panel * LIMN_PANEL;
+  if (end > s->past + s->n) end = s->past + s->n;
+  const float *keys = rows_of(s, t->run->qkv, step) + (first - s->past) * step + d;
+  float *values = values_of(model, s, t->layer) + first * d;
+  limn_store_keys(model->kernels, keys_of(model, s, t->layer), d, first, end - first, keys, step);
+  for (int64_t r = 0; r < end - first; r++)
+    memcpy(values + r * d, keys + r * step + d, (size_t)d * sizeof(float));
+}
+
 /* Shows the new queries, keys and values; what the observers leave of the latter goes to the cache.
  */
 static limn_status store_keys_and_values(const limn_run *run, const limn_sequence *s, int layer,
                                          limn_error *err) {
-  const limn_model *model = run->model;
-  int64_t d = model->config.d_model, step = run->qkv_step;
+  int64_t d = run->model->config.d_model, step = run->qkv_step;
   float *qkv = rows_of(s, run->qkv, step);
   TRY(show_rows(run, s, LIMN_POINT_Q, layer, qkv, step, err));
   TRY(show_rows(run, s, LIMN_POINT_K, layer, qkv + d, step, err));
   TRY(show_rows(run, s, LIMN_POINT_V, layer, qkv + 2 * d, step, err));
-  limn_store_keys(model->kernels, keys_of(model, s, layer), d, s->past, s->n, qkv + d, step);
-  float *values = values_of(model, s, layer) + s->past * d;
-  for (int64_t i = 0; i < s->n; i++)
-    memcpy(values + i * d, qkv + i * step + 2 * d, (size_t)d * sizeof(float));
+  storing t = {run, s, layer};
+  int64_t n_panels = (s->past + s->n - 1) / LIMN_PANEL - s->past / LIMN_PANEL + 1;
+  limn_pool_run(run->pool, (size_t)n_panels, store_task, &t);
   return LIMN_OK;
 }
 

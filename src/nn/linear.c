@@ -208,13 +208,47 @@ static void compute_scattered(const job *j, int64_t panel, int64_t first_row, in
   }
 }
 
+/* Bias and sums of a few rows are new to the cache in each panel: the next one's are asked for. */
+static void ask_for_bias(const limn_linear *l, int64_t panel) {
+  if (panel < limn_linear_panels(l))
+    for (int64_t i = 0; i < LIMN_PANEL; i += 16)
+      __builtin_prefetch(l->bias + panel * LIMN_PANEL + i);
+}
+
+/* Where n rows will be written. */
+static void ask_for_rows(float *y, int64_t y_step, int64_t n, int64_t width) {
+  for (int64_t r = 0; r < n; r++)
+    for (int64_t i = 0; i < width; i += 16)
+      __builtin_prefetch(y + r * y_step + i, 1);
+}
+
+/*
+ * Some rows at a time, from bias to sum, so that their outputs stay in the nearest cache meanwhile,
+ * and the next ones' come into it; but all together where the weights would have to be widened for
+ * each part anew. What is added to other rows stays beside them.
+ */
 static void compute_panel(const job *j, int64_t panel, int64_t first_row, int64_t n) {
+  enum { SOME = 16 * LIMN_TILE };
   const limn_linear_call *c = j->call;
-  if (c->y_rows)
+  int64_t out = panel * LIMN_PANEL, width = least(LIMN_PANEL, j->l->n_out - out);
+  bool is_widened = c->arithmetic == LIMN_ARITHMETIC_F32 && j->l->format != LIMN_FORMAT_F32;
+  int64_t some = j->is_tiled || is_widened ? n : SOME, end = first_row + n;
+  float *to = c->add_to ? c->add_to : c->y;
+  int64_t step = c->add_to ? c->add_step : c->y_step;
+  _Alignas(64) float beside[SOME * LIMN_PANEL];
+  ask_for_bias(j->l, panel + 1);
+  if (c->y_rows) {
     compute_scattered(j, panel, first_row, n);
-  else
-    compute_rows(j, panel, first_row, n, c->y + first_row * c->y_step + panel * LIMN_PANEL,
-                 c->y_step);
+    return;
+  }
+  for (int64_t r = first_row; r < end; r += some) {
+    int64_t next = r + some, count = least(some, end - r);
+    if (next < end) ask_for_rows(to + next * step + out, step, least(some, end - next), width);
+    if (c->add_to && count <= SOME)
+      compute_rows(j, panel, r, count, beside, LIMN_PANEL);
+    else
+      compute_rows(j, panel, r, count, c->y + r * c->y_step + out, c->y_step);
+  }
 }
 
 static void compute(void *user, size_t i) {

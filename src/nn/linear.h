@@ -61,7 +61,7 @@ typedef struct limn_linear_call {
   float *const *y_rows; /* (n) where each row of y goes instead, or NULL */
   bool is_activated;    /* y = activation(x W + bias) */
   limn_activation activation;
-  float *add_to; /* add_to (n, n_out) += y, or NULL */
+  float *add_to; /* add_to (n, n_out) += what y would be, or NULL; y is room for it then */
   int64_t add_step;
   int64_t first_out, n_out; /* only these outputs, whole panels; 0, 0 for all */
   limn_arithmetic arithmetic;
