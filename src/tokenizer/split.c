@@ -4,7 +4,7 @@
  *
  * A pattern is a regular expression whose alternatives are tried in order at each place; what is
  * written here asks for the same alternatives in the same order, character by character. This is
- * the plain form, and what split_fast.c is tested against. The patterns:
+ * the plain form, and what split_blocks.h is tested against. The patterns:
  *
  * GPT-2 (Radford et al. 2019, section 2.2, and the code released with it)
  *
