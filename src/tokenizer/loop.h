@@ -254,8 +254,10 @@ static INLINE void resolve(limn_encoder *e, waiting *w) {
 static INLINE limn_status put_large(limn_encoder *e, const waiting *w, size_t i, limn_error *err) {
   if (w->found[i][0] == LIMN_UNKNOWN || w->age != e->age)
     return limn_encoder_piece(e, w->pieces[i], (size_t)(w->keys[i][1] >> 56), err);
+  limn_status status = LIMN_OK;
+  if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
   e->n_ids += limn_slot_put(e, w->found[i], e->ids + e->n_ids);
-  return LIMN_OK;
+  return status;
 }
 
 /* Appends the ids of the pieces that wait. */
@@ -335,9 +337,9 @@ static INLINE size_t run_span(const limn_encoder *e, limn_pattern pattern,
   size_t done = 0, most = left;
   s.n = 0;
   if (left < BLOCK + MARGIN) {
-    text = copy_of_end(w, text, left);
-    *is_stuck = is_open;
+    *is_stuck = is_open; /* bytes to come may change what the copy would end */
     if (is_open) return 0;
+    text = copy_of_end(w, text, left);
   } else {
     most = left - (BLOCK + MARGIN) + 1;
     most = most < SPAN_BLOCKS * BLOCK ? most : SPAN_BLOCKS * BLOCK;
