@@ -114,10 +114,8 @@ static void move_on(windows *w) {
   w->size = SMALL_WINDOW;
 }
 
-/*
- * Merges the next window; or takes back a symbol so that the next begins earlier, which is false.
- */
-static bool next_window(windows *w) {
+/* Merges the next window; or takes back a symbol, so that the next begins earlier. */
+static void next_window(windows *w) {
   size_t size = w->n - w->at < w->size ? w->n - w->at : w->size, n_bytes;
   uint32_t *symbols = w->b->out + w->b->n_out;
   size_t n = size <= LIMN_SMALL_WINDOW ? w->merger->small(w->s, w->piece + w->at, size, symbols)
@@ -128,13 +126,12 @@ static bool next_window(windows *w) {
     w->n_retries++;
     /* Of such tokens a small window sees too little. */
     if (w->size == SMALL_WINDOW && length > SMALL_WINDOW / 2) enlarge(w);
-    return false;
+    return;
   }
   w->b->n_out += symbols_to_keep(w->s, symbols, n, size, w->at + size == w->n, &n_bytes);
   w->at += n_bytes;
   w->n_retries++;
   move_on(w);
-  return true;
 }
 
 /* ---- repetitions --------------------------------------------------------------------------------
@@ -170,12 +167,13 @@ static void repeat(windows *w) {
     size_t period = length_of(w->s, symbols, m);
     size_t times = repeats_for(w->piece, w->n, w->at, period) / period;
     if (w->at + times * period < w->n && times > 0) times--;
+    if (w->at + times * period <= w->farthest) continue; /* that was tried, and taken back */
     for (size_t i = 0; i < times * m; i++)
       b->out[b->n_out + i] = symbols[i];
     b->n_out += times * m;
     w->at += times * period;
     move_on(w);
-    if (times > 0) return;
+    return;
   }
 }
 
@@ -248,7 +246,8 @@ static bool join(windows *w, part *p, size_t *start) {
 
 /* One window, and what repeats it. False when no window settles the piece. */
 static bool go_on(windows *w) {
-  if (next_window(w)) repeat(w);
+  next_window(w);
+  repeat(w);
   if (w->n_retries <= MOST_RETRIES) return true;
   if (w->size == LIMN_LARGE_WINDOW) return false;
   enlarge(w);

@@ -550,6 +550,33 @@ static void work_is_linear(void **state) {
   }
 }
 
+/* A run of one letter takes a few windows, whatever its tokens. */
+static void runs_are_copied(void **state) {
+  (void)state;
+  static unsigned char piece[64000];
+  int32_t byte_ids[256] = {0};
+  limn_error err;
+  limn_bpe b = {0};
+  memset(piece, 'a', sizeof piece);
+  for (uint32_t longest = 0; longest <= 6; longest++) { /* a, aa, aaaa, ... */
+    limn_symbols s = {0};
+    CHECK_OK(limn_symbols_start(&s, "powers", 256 + longest, 256, byte_ids, &err), err);
+    for (uint32_t i = 0; i < longest; i++) {
+      uint32_t half = i > 0 ? 255 + i : 'a';
+      limn_symbols_add(&s, half, half, 0, (size_t)2 << i);
+    }
+    CHECK_OK(limn_symbols_finish(&s, "powers", &err), err);
+    limn_merger counting = {"counting", count_small, count_large, count_several};
+    worker = limn_loop_best()->merger;
+    bytes_of_windows = 0;
+    CHECK_OK(limn_bpe_encode(&b, &counting, &s, piece, sizeof piece, &err), err);
+    assert_int_equal(b.n_out, sizeof piece >> longest);
+    assert_in_range(bytes_of_windows, 1, 20000);
+    limn_symbols_deinit(&s);
+  }
+  limn_bpe_deinit(&b);
+}
+
 static void long_texts_merge_as_by_the_heap(void **state) {
   (void)state;
   static unsigned char piece[40000];
@@ -853,6 +880,7 @@ int main(void) {
       cmocka_unit_test(repetitions_merge_as_by_the_heap),
       cmocka_unit_test(long_texts_merge_as_by_the_heap),
       cmocka_unit_test(work_is_linear),
+      cmocka_unit_test(runs_are_copied),
       cmocka_unit_test(tokens_longer_than_windows),
       cmocka_unit_test(neighbours_stay_by_definition),
       cmocka_unit_test(streams_give_the_ids_of_the_whole),
