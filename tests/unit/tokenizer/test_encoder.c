@@ -456,7 +456,7 @@ static size_t repeating_text(uint32_t *seed, unsigned char *piece, size_t most, 
     size_t times = 1 + next_random(seed) % (next_random(seed) % 2 ? 4 : 400), start = n;
     for (size_t i = 0; i < period * times && n < end; i++, n++)
       piece[n] =
-          i < period ? (unsigned char)('a' + next_random(seed) % letters) : piece[n - period];
+          (unsigned char)(i < period ? 'a' + next_random(seed) % letters : piece[n - period]);
     if (next_random(seed) % 3 == 0)
       piece[start + next_random(seed) % (n - start)] = (unsigned char)('a' + letters - 1);
   }
