@@ -43,6 +43,11 @@ limn_status cli_open_tokenizer(const char *name, limn_tokenizer **out, limn_erro
   }
   if (strcmp(name, "gpt2") == 0) return limn_tokenizer_gpt2(out, err);
   status = cli_find_model(name, &folder, err);
+  if (status == LIMN_ERROR_NOT_FOUND)
+    return limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
+                          "no tokenizer \"%s\", expected gpt2, a file or folder of one, a name of "
+                          "ranks and their file (cl100k_base=FILE), or a model's name",
+                          name);
   if (status != LIMN_OK) return status;
   status = limn_tokenizer_open(folder, out, err);
   if (status == LIMN_ERROR_NOT_FOUND) status = without_files(folder, out, err);

@@ -145,7 +145,7 @@ complains 'has "vocab.json" but no "merges.txt"'
 run 2 tokenize -m "$tiny" x
 complains "neither tokenizer.json nor vocab.json and merges.txt"
 run 2 tokenize -m nowhere x
-complains 'no model "nowhere"'
+complains 'no tokenizer "nowhere"'
 
 # ---- bad input
 run 2 tokenize --decode 50257
@@ -170,7 +170,7 @@ complains "a text is given with --merges"
 run 2 tokenize --merges x --special allow
 complains "--special is given with --merges"
 run 2 tokenize -e nowhere x
-complains 'no model "nowhere"'
+complains 'no tokenizer "nowhere", expected gpt2, a file'
 run 2 tokenize --decode 1 --special allow
 complains "--special is given with --decode"
 run 2 tokenize a b

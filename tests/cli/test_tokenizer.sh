@@ -110,7 +110,7 @@ says "0 places"
 COLUMNS=40 "$LIMN" tokenizer compare gpt2 "$work/bytes" --file "$text" --most 50 >"$work/out"
 check "rows fit a narrow terminal" sh -c '! grep -a "^ *[0-9]*  [^ ]" "$1" | awk "length > 60" | grep -q .' sh "$work/out"
 run 2 tokenizer compare gpt2 "$work/no" x
-complains 'no model'
+complains 'no tokenizer'
 run 2 tokenizer compare gpt2
 complains "1 argument given, expected"
 run 2 tokenizer compare gpt2 gpt2 text --file "$text"
