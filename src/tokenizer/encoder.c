@@ -98,7 +98,7 @@ limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
   e->store_size = s.store_size;
   e->hot = limn_alloc_aligned(s.n_hot + 1, sizeof *e->hot);
   e->slots = limn_alloc_aligned(2 * s.n_pairs + 1, sizeof *e->slots);
-  e->store = limn_alloc(e->store_size);
+  e->store = limn_alloc(e->store_size + LIMN_STORE_SLACK);
   if (!e->hot || !e->slots || !e->store) {
     limn_encoder_free(e);
     return limn_out_of_memory(err, "an encoder's cache");
@@ -202,32 +202,8 @@ limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err) {
 /* ---- the store ----------------------------------------------------------------------------------
  */
 
-/*
- * What is longer than a key lies in the store, first its bytes, padded to 4, then its ids; its slot
- * says where, how many bytes and how many ids. What is short and has more ids than fit into a slot
- * has only these in the store; its slot has LIMN_IN_STORE + their number, and where.
- */
-enum { STORED_AT, STORED_BYTES, STORED_IDS };
-
-/* The upper byte of a key that is a hash; no piece in a slot has this length. */
-#define STORED ((uint64_t)0xff << 56)
-
 static size_t padded(size_t n) {
   return (n + 3) & ~(size_t)3;
-}
-
-/* Two hashes of the bytes in one go (Knuth's multiplicative hashing, eight bytes a step). */
-static void hash_piece(const unsigned char *piece, size_t n, uint64_t *low, uint64_t *high) {
-  uint64_t a = n, b = ~(uint64_t)n;
-  for (size_t i = 0; i < n; i += 8) {
-    uint64_t word = 0;
-    memcpy(&word, piece + i, n - i < 8 ? n - i : 8);
-    a = (a ^ word) * 0x9e3779b97f4a7c15u;
-    a ^= a >> 32;
-    b = (b + word) * 0xd6e8feb86659fd93u;
-  }
-  *low = a;
-  *high = STORED | (b >> 8);
 }
 
 /*
@@ -287,17 +263,6 @@ static const limn_slot *find_slot(const limn_encoder *e, uint64_t low, uint64_t 
   return NULL;
 }
 
-/* The ids of a long piece in the store, or NULL. The bytes decide, not the hash. */
-static const int32_t *find_stored(const limn_encoder *e, uint64_t low, uint64_t high,
-                                  const unsigned char *piece, size_t n, size_t *n_ids) {
-  const limn_slot *slot = find_slot(e, low, high);
-  if (!slot || slot->ids[STORED_BYTES] != n) return NULL;
-  const unsigned char *at = e->store + (size_t)slot->ids[STORED_AT] * 4;
-  *n_ids = slot->ids[STORED_IDS];
-  if (memcmp(at, piece, n) != 0) return NULL;
-  return (const int32_t *)(const void *)(at + padded(n));
-}
-
 static void forget_all(limn_encoder *e) {
   memset(e->slots, 0, 2 * e->n_pairs * sizeof *e->slots);
   e->n_used = 0;
@@ -315,13 +280,13 @@ static unsigned char *take_store(limn_encoder *e, size_t size, uint32_t *at) {
   return taken;
 }
 
-static void keep_long(limn_encoder *e, uint64_t low, uint64_t high, const unsigned char *piece,
-                      size_t n, const int32_t *ids, size_t n_ids) {
-  limn_slot slot = {low, high, {0}};
-  unsigned char *at = take_store(e, padded(n) + n_ids * sizeof *ids, &slot.ids[STORED_AT]);
+static void keep_long(limn_encoder *e, const uint64_t key[2], const unsigned char *piece, size_t n,
+                      const int32_t *ids, size_t n_ids) {
+  limn_slot slot = {key[0], key[1], {0}};
+  unsigned char *at = take_store(e, padded(n) + n_ids * sizeof *ids, &slot.ids[1]);
   if (!at) return;
-  slot.ids[STORED_BYTES] = (uint32_t)n;
-  slot.ids[STORED_IDS] = (uint32_t)n_ids;
+  slot.ids[0] = (uint32_t)LIMN_LONG_IN_STORE << LIMN_ID_BITS | (uint32_t)n;
+  slot.ids[2] = (uint32_t)n_ids;
   memcpy(at, piece, n);
   memcpy(at + padded(n), ids, n_ids * sizeof *ids);
   add_slot(e, &slot);
@@ -391,19 +356,20 @@ static limn_status merge_piece(limn_encoder *e, const unsigned char *piece, size
 
 static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_t n,
                               limn_error *err) {
-  uint64_t low, high;
-  size_t n_ids, before = e->n_ids;
+  uint64_t key[2];
+  size_t before = e->n_ids;
   if (n > LIMN_KEPT_PIECE || e->store_size == 0) return merge_piece(e, piece, n, err);
-  hash_piece(piece, n, &low, &high);
-  const int32_t *ids = find_stored(e, low, high, piece, n, &n_ids);
-  if (ids && n_ids <= LIMN_CHUNK_IDS - e->n_ids) {
-    memcpy(e->ids + e->n_ids, ids, n_ids * sizeof *ids);
-    e->n_ids += n_ids;
+  limn_hash_piece(piece, n, key);
+  const limn_slot *slot = find_slot(e, key[0], key[1]);
+  const unsigned char *ids = slot ? limn_slot_long(e, slot->ids, piece, n) : NULL;
+  if (ids) {
+    limn_store_put(ids, slot->ids[2], e->ids + e->n_ids);
+    e->n_ids += slot->ids[2];
     return LIMN_OK;
   }
   limn_status status = merge_piece(e, piece, n, err);
   if (status == LIMN_OK && e->n_ids > before)
-    keep_long(e, low, high, piece, n, e->ids + before, e->n_ids - before);
+    keep_long(e, key, piece, n, e->ids + before, e->n_ids - before);
   return status;
 }
 

@@ -24,17 +24,45 @@
 #define LIMN_SLOT_IDS    4
 /* Pieces of more bytes than this are not kept. */
 #define LIMN_KEPT_PIECE 512
+/* Bytes behind the store that may be read. */
+#define LIMN_STORE_SLACK 64
 
 typedef struct limn_slot {
   uint64_t low, high; /* the last byte is the length; or LIMN_STORED and more */
-  uint32_t ids[4];    /* the first has their number in its upper byte; or where in the store */
+  uint32_t ids[4];    /* the first has their number in its upper byte; or LIMN_IN_STORE and more */
 } limn_slot;
 
-/* Behind a slot's number of ids this says that they lie in the store, at ids[1] * 4. */
-#define LIMN_IN_STORE 0x40
+/*
+ * What is longer than a key lies in the store, first its bytes, padded to 4, then its ids: the
+ * upper byte of ids[0] is LIMN_LONG_IN_STORE, the rest how many bytes, ids[2] how many ids. What is
+ * short and has more ids than fit into a slot has only these in the store; the upper byte is
+ * LIMN_IN_STORE + their number. Either lies at ids[1] * 4.
+ */
+#define LIMN_IN_STORE      0x40
+#define LIMN_LONG_IN_STORE 0x80
+
+/* The upper byte of a key that is a hash; no piece in a slot has this length. */
+#define LIMN_STORED ((uint64_t)0xff << 56)
 
 #define LIMN_ID_BITS 24
 #define LIMN_ID_MASK (((uint32_t)1 << LIMN_ID_BITS) - 1)
+
+/*
+ * The key of a piece of 16 bytes and more: two hashes of the bytes in one go (Knuth's
+ * multiplicative hashing, eight bytes a step, of which the last may overlap the one before).
+ */
+static inline void limn_hash_piece(const unsigned char *piece, size_t n, uint64_t key[2]) {
+  uint64_t a = n, b = ~(uint64_t)n;
+  for (size_t i = 0; i < n; i += 8) {
+    uint64_t word;
+    memcpy(&word, piece + (i < n - 8 ? i : n - 8), sizeof word);
+    a = (a ^ word) * 0x9e3779b97f4a7c15u;
+    a ^= a >> 32;
+    b = (b + word) * 0xd6e8feb86659fd93u;
+  }
+  key[0] = a;
+  key[1] = LIMN_STORED | (b >> 8);
+}
 
 /* 32 bits on each of which every bit of the key counts. Loops may have a faster one. */
 static inline uint32_t limn_slot_hash(uint64_t low, uint64_t high) {
@@ -129,14 +157,19 @@ struct limn_encoder {
   int32_t ids[LIMN_CHUNK_IDS];
 };
 
-/* Writes the ids that a slot has, at least LIMN_SLOT_IDS places; how many they are. */
+/* Copies n ids out of the store, and what lies behind them, up to LIMN_STORE_SLACK bytes. */
+static inline void limn_store_put(const unsigned char *at, size_t n, int32_t *out) {
+  memcpy(out, at, 16 * sizeof *out);
+  if (__builtin_expect(n > 16, 0)) memcpy(out + 16, at + 16 * sizeof *out, (n - 16) * sizeof *out);
+}
+
+/* Writes the ids that a short piece's slot has, at least 16 places; how many they are. */
 static inline size_t limn_slot_put(const limn_encoder *e, const uint32_t ids[LIMN_SLOT_IDS],
                                    int32_t *out) {
   size_t n = ids[0] >> LIMN_ID_BITS;
   if (n > LIMN_IN_STORE) {
-    n -= LIMN_IN_STORE;
-    memcpy(out, e->store + (size_t)ids[1] * 4, n * sizeof *out);
-    return n;
+    limn_store_put(e->store + (size_t)ids[1] * 4, n - LIMN_IN_STORE, out);
+    return n - LIMN_IN_STORE;
   }
   memcpy(out, ids, LIMN_SLOT_IDS * sizeof *ids);
   out[0] = (int32_t)(ids[0] & LIMN_ID_MASK);
@@ -155,6 +188,16 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
  */
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
                         uint32_t (*found)[LIMN_SLOT_IDS]);
+/*
+ * The ids of a long piece whose slot has the key and these ids, or NULL: the bytes decide.
+ */
+static inline const unsigned char *limn_slot_long(const limn_encoder *e,
+                                                  const uint32_t ids[LIMN_SLOT_IDS],
+                                                  const unsigned char *piece, size_t n) {
+  const unsigned char *at = e->store + (size_t)ids[1] * 4;
+  if ((ids[0] & LIMN_ID_MASK) != n || memcmp(at, piece, n) != 0) return NULL;
+  return at + ((n + 3) & ~(size_t)3);
+}
 /* Empties e->ids into the sink. MEMORY. */
 limn_status limn_encoder_flush(limn_encoder *e, limn_error *err);
 /* Appends one id. MEMORY. */

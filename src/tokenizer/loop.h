@@ -82,6 +82,7 @@ typedef struct waiting {
   uint64_t keys[MOST_MISSED + 8][2];
   const limn_slot *slots[MOST_MISSED + 8];
   const unsigned char *pieces[MOST_MISSED + 8];
+  uint32_t lengths[MOST_MISSED + 8];
   /* Of those the ones that are not two ids, or not known. */
   uint32_t large[MOST_MISSED + 8], unknown[MOST_MISSED + 8];
   uint32_t found[MOST_MISSED + 8][LIMN_SLOT_IDS];
@@ -188,27 +189,39 @@ static inline int32_t *put_ids(int32_t *out, const int32_t (*ids)[2], size_t n) 
 #endif
 
 /* Asks for the slot of a piece that was missed. */
-static INLINE void ask(const limn_encoder *e, waiting *w, size_t at, const unsigned char *piece,
-                       size_t length) {
-  uint64_t *key = w->keys[at];
-  make_key(piece, length, key);
+static INLINE void ask(const limn_encoder *e, waiting *w, size_t at) {
+  const uint64_t *key = w->keys[at];
   const limn_slot *slot = e->slots + 2 * limn_slot_pair(e->n_pairs, hash_key(key[0], key[1]));
   __builtin_prefetch(slot);
   w->slots[at] = slot;
-  w->pieces[at] = piece;
 }
 
-/* Looks up a span's pieces; up to three more than are missed are asked for and forgotten. */
+/*
+ * Looks up a span's pieces; up to three more than are missed are asked for and forgotten. Long ones
+ * are asked for once more: then by their hash.
+ */
 static INLINE void take_span(const limn_encoder *e, waiting *w, span *s) {
-  uint32_t where[SPAN_PIECES + SPAN_SLACK];
-  size_t base = w->n_missed;
+  uint32_t where[SPAN_PIECES + SPAN_SLACK], longs[SPAN_PIECES + SPAN_SLACK];
+  size_t base = w->n_missed, n_longs = 0;
   size_t n =
       look_up_hot(s, e->hot, e->hot_shift, w->ids + w->n, (uint32_t)w->n, w->missed + base, where);
   w->n += s->n;
   memset(where + n, 0, 4 * sizeof *where);
   for (size_t i = 0; i < n; i += 4) {
-    for (size_t k = i; k < i + 4; k++)
-      ask(e, w, base + k, s->text + (where[k] >> 8), where[k] & 255);
+    for (size_t k = i; k < i + 4; k++) {
+      uint32_t length = where[k] & 255;
+      w->pieces[base + k] = s->text + (where[k] >> 8);
+      w->lengths[base + k] = length;
+      make_key(w->pieces[base + k], length, w->keys[base + k]);
+      ask(e, w, base + k);
+      longs[n_longs] = (uint32_t)(base + k);
+      n_longs += length > LIMN_SHORT_PIECE;
+    }
+  }
+  for (size_t i = 0; i < n_longs; i++) {
+    size_t at = longs[i];
+    limn_hash_piece(w->pieces[at], w->lengths[at], w->keys[at]);
+    ask(e, w, at);
   }
   w->n_missed = base + n;
 }
@@ -216,6 +229,18 @@ static INLINE void take_span(const limn_encoder *e, waiting *w, span *s) {
 /* All ones, or none. */
 static INLINE uint64_t mask_if(bool is) {
   return 0 - (uint64_t)is;
+}
+
+/* Asks for what lies in the store of the pieces that were found. */
+static INLINE void ask_store(const limn_encoder *e, const waiting *w) {
+  for (size_t i = 0; i < w->n_large; i++) {
+    const uint32_t *found = w->found[w->large[i]];
+    uint32_t n_ids = found[0] >> LIMN_ID_BITS;
+    bool is_stored = (n_ids > LIMN_IN_STORE) & (found[0] != LIMN_UNKNOWN);
+    const unsigned char *at = e->store + ((size_t)found[1] * 4 & mask_if(is_stored));
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 48);
+  }
 }
 
 /*
@@ -230,7 +255,7 @@ static INLINE void resolve(limn_encoder *e, waiting *w) {
     uint32_t *found = w->found[i];
     memcpy(found, w->slots[i][way].ids, sizeof w->found[i]);
     found[0] |= (uint32_t)mask_if(way == 2);
-    size_t n = (size_t)(key[1] >> 56), n_ids = found[0] >> LIMN_ID_BITS;
+    size_t n = w->lengths[i], n_ids = found[0] >> LIMN_ID_BITS;
     bool is_large = n_ids > 2;
     bool is_hot = (n <= LIMN_HOT_PIECE) & (key[0] >> (8 * (n - 1) & 63) != 0) & !is_large;
     limn_hot hot = {
@@ -247,16 +272,26 @@ static INLINE void resolve(limn_encoder *e, waiting *w) {
   }
   w->n_large = n_large;
   w->age = e->age;
+  ask_store(e, w);
   if (n_unknown > 0) limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
 }
 
 /* The ids of a piece that has more than two, or is not known. */
 static INLINE limn_status put_large(limn_encoder *e, const waiting *w, size_t i, limn_error *err) {
-  if (w->found[i][0] == LIMN_UNKNOWN || w->age != e->age)
-    return limn_encoder_piece(e, w->pieces[i], (size_t)(w->keys[i][1] >> 56), err);
+  const uint32_t *found = w->found[i];
+  size_t n = w->lengths[i];
+  if (found[0] == LIMN_UNKNOWN || w->age != e->age)
+    return limn_encoder_piece(e, w->pieces[i], n, err);
   limn_status status = LIMN_OK;
   if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
-  e->n_ids += limn_slot_put(e, w->found[i], e->ids + e->n_ids);
+  if (n <= LIMN_SHORT_PIECE) {
+    e->n_ids += limn_slot_put(e, found, e->ids + e->n_ids);
+    return status;
+  }
+  const unsigned char *ids = limn_slot_long(e, found, w->pieces[i], n);
+  if (!ids) return status == LIMN_OK ? limn_encoder_piece(e, w->pieces[i], n, err) : status;
+  limn_store_put(ids, found[2], e->ids + e->n_ids);
+  e->n_ids += found[2];
   return status;
 }
 
