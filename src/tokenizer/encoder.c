@@ -78,7 +78,7 @@ static shares share_out(size_t cache_bytes) {
   for (; n >> doublings >= 2 * (size_t)LEAST_PAIRS; doublings++)
     ;
   /* Pairs double until there is no more room: as many as doubling gives. */
-  if (n > LEAST_PAIRS) s.n_pairs = (n >> doublings & ~(size_t)1) << doublings;
+  if (n > LEAST_PAIRS) s.n_pairs = (n >> doublings & ~(size_t)(LIMN_NEIGHBOURS - 1)) << doublings;
   size_t used = 2 * s.n_pairs * sizeof(limn_slot);
   s.store_size = left > used ? (left - used) / 16 * 16 : 0;
   return s;
@@ -207,19 +207,18 @@ static size_t padded(size_t n) {
 }
 
 /*
- * Puts a slot into its pair or, where that is full, into the neighbouring one; where both are, in
+ * Puts a slot into its pair or, where that is full, into the neighbouring ones; where all are, in
  * the place of its pair's second. What came first is met most, and stays where it is found at
  * once. Whether one more is in use then.
  */
 static bool put_slot(limn_slot *slots, size_t pair, const limn_slot *slot) {
-  limn_slot *places[4] = {slots + 2 * pair, slots + 2 * pair + 1, slots + 2 * (pair ^ 1),
-                          slots + 2 * (pair ^ 1) + 1};
-  for (size_t i = 0; i < 4; i++) {
-    if (places[i]->high != 0) continue;
-    *places[i] = *slot;
+  for (size_t i = 0; i < 2 * LIMN_NEIGHBOURS; i++) {
+    limn_slot *place = slots + 2 * (pair ^ i >> 1) + (i & 1);
+    if (place->high != 0) continue;
+    *place = *slot;
     return true;
   }
-  *places[1] = *slot;
+  slots[2 * pair + 1] = *slot;
   return false;
 }
 
@@ -228,8 +227,8 @@ static size_t pair_of(const limn_encoder *e, uint64_t low, uint64_t high) {
 }
 
 /*
- * Doubles the pairs where they lie, from the last to the first: those of the pairs 2 i and 2 i + 1
- * go to the four from 4 i on, which no pair before them needs any more.
+ * Doubles the pairs where they lie, from the last to the first: those of LIMN_NEIGHBOURS go to
+ * twice as many, which no pair before them needs any more.
  */
 static void grow_pairs(limn_encoder *e) {
   size_t n_old = e->n_pairs, size = 2 * n_old * 2 * sizeof(limn_slot);
@@ -238,11 +237,11 @@ static void grow_pairs(limn_encoder *e) {
     limn_want_huge_pages(e->slots, 2 * e->most_pairs * sizeof *e->slots);
   e->n_used = 0;
   e->n_pairs = 2 * n_old;
-  for (size_t i = n_old / 2; i-- > 0;) {
-    limn_slot old[4];
-    memcpy(old, e->slots + 4 * i, sizeof old);
-    memset(e->slots + 8 * i, 0, 8 * sizeof *e->slots);
-    for (size_t k = 0; k < 4; k++) {
+  for (size_t i = n_old / LIMN_NEIGHBOURS; i-- > 0;) {
+    limn_slot old[2 * LIMN_NEIGHBOURS];
+    memcpy(old, e->slots + 2 * LIMN_NEIGHBOURS * i, sizeof old);
+    memset(e->slots + 4 * LIMN_NEIGHBOURS * i, 0, 2 * sizeof old);
+    for (size_t k = 0; k < 2 * LIMN_NEIGHBOURS; k++) {
       if (old[k].high != 0)
         e->n_used += put_slot(e->slots, pair_of(e, old[k].low, old[k].high), &old[k]);
     }
@@ -256,7 +255,7 @@ static void add_slot(limn_encoder *e, const limn_slot *slot) {
 
 static const limn_slot *find_slot(const limn_encoder *e, uint64_t low, uint64_t high) {
   size_t pair = pair_of(e, low, high);
-  for (size_t i = 0; i < 4; i++) {
+  for (size_t i = 0; i < 2 * LIMN_NEIGHBOURS; i++) {
     const limn_slot *slot = e->slots + 2 * (pair ^ i >> 1) + (i & 1);
     if (slot->low == low && slot->high == high) return slot;
   }

@@ -41,6 +41,9 @@ typedef struct limn_slot {
 #define LIMN_IN_STORE      0x40
 #define LIMN_LONG_IN_STORE 0x80
 
+/* A pair that is full leaves slots to those beside it: pairs of this many go together. */
+#define LIMN_NEIGHBOURS 4
+
 /* The upper byte of a key that is a hash; no piece in a slot has this length. */
 #define LIMN_STORED ((uint64_t)0xff << 56)
 

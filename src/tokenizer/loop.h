@@ -243,6 +243,15 @@ static INLINE void ask_store(const limn_encoder *e, const waiting *w) {
   }
 }
 
+/* Asks for the slots beside those that did not have a piece. */
+static INLINE void ask_neighbours(const limn_encoder *e, const waiting *w, size_t n_unknown) {
+  for (size_t i = 0; i < n_unknown; i++) {
+    size_t pair = (size_t)(w->slots[w->unknown[i]] - e->slots) / 2;
+    for (size_t k = 1; k < LIMN_NEIGHBOURS; k++)
+      __builtin_prefetch(e->slots + 2 * (pair ^ k));
+  }
+}
+
 /*
  * Looks at the slots of the pieces that were missed; what is found there gets hot. Which of them
  * are short, or known, cannot be foreseen, so nothing branches on it.
@@ -273,6 +282,7 @@ static INLINE void resolve(limn_encoder *e, waiting *w) {
   w->n_large = n_large;
   w->age = e->age;
   ask_store(e, w);
+  ask_neighbours(e, w, n_unknown);
   if (n_unknown > 0) limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
 }
 
