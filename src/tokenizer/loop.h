@@ -421,7 +421,7 @@ static INLINE limn_status run_as(limn_pattern pattern, limn_encoder *e, const un
       bool is_stuck = false;
       if ((w.n > ENOUGH_PIECES) | (w.n_missed > ENOUGH_MISSED)) status = answer(e, &w, err);
       *at += run_span(e, pattern, text + *at, n - *at, is_open, &w, &is_stuck);
-      n_plain = is_stuck ? 2 : 0;
+      n_plain = is_stuck;
       continue;
     }
     n_plain -= has_blocks;
