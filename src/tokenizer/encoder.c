@@ -2,9 +2,9 @@
  * encoder.c - what a thread needs to encode: a cache of pieces, room to merge, and where ids go.
  *
  * Most pieces of a text have been seen before, so most of encoding is remembering. The cache is
- * a table of pairs of slots (encoder.h); a new piece takes the first place of its pair and moves
- * the one there to the second. The store beside it holds what does not fit into a slot. When the
- * store is full, both are emptied: remembering begins anew, and the memory stays what it was.
+ * a table of pairs of slots (encoder.h); a new piece takes a free place of its pair, or of those
+ * beside it. The store beside the table holds what does not fit into a slot. When the store is
+ * full, both are emptied: remembering begins anew, and the memory stays what it was.
  */
 #include "tokenizer/encoder.h"
 #include "tokenizer/pipeline.h"
@@ -202,10 +202,6 @@ limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err) {
 /* ---- the store ----------------------------------------------------------------------------------
  */
 
-static size_t padded(size_t n) {
-  return (n + 3) & ~(size_t)3;
-}
-
 /*
  * Puts a slot into its pair or, where that is full, into the neighbouring ones; where all are, in
  * the place of its pair's second. What came first is met most, and stays where it is found at
@@ -282,12 +278,12 @@ static unsigned char *take_store(limn_encoder *e, size_t size, uint32_t *at) {
 static void keep_long(limn_encoder *e, const uint64_t key[2], const unsigned char *piece, size_t n,
                       const int32_t *ids, size_t n_ids) {
   limn_slot slot = {key[0], key[1], {0}};
-  unsigned char *at = take_store(e, padded(n) + n_ids * sizeof *ids, &slot.ids[1]);
+  unsigned char *at = take_store(e, limn_store_padded(n) + n_ids * sizeof *ids, &slot.ids[1]);
   if (!at) return;
   slot.ids[0] = (uint32_t)LIMN_LONG_IN_STORE << LIMN_ID_BITS | (uint32_t)n;
   slot.ids[2] = (uint32_t)n_ids;
   memcpy(at, piece, n);
-  memcpy(at + padded(n), ids, n_ids * sizeof *ids);
+  memcpy(at + limn_store_padded(n), ids, n_ids * sizeof *ids);
   add_slot(e, &slot);
 }
 

@@ -18,7 +18,7 @@
 /*
  * A piece of up to 15 bytes is its own key: the bytes, zeros, the length. So what is found is
  * exact. Its ids, at most four, stand beside it. Whatever is longer, in bytes or in ids, lies in
- * the store, and the key is a hash: there the bytes are compared.
+ * the store. The key of more bytes is a hash and the length: in the store the bytes are compared.
  */
 #define LIMN_SHORT_PIECE 15
 #define LIMN_SLOT_IDS    4
@@ -28,7 +28,7 @@
 #define LIMN_STORE_SLACK 64
 
 typedef struct limn_slot {
-  uint64_t low, high; /* the last byte is the length; or LIMN_STORED and more */
+  uint64_t low, high; /* the last byte is the length, or 255; of what is longer, a hash before it */
   uint32_t ids[4];    /* the first has their number in its upper byte; or LIMN_IN_STORE and more */
 } limn_slot;
 
@@ -43,9 +43,6 @@ typedef struct limn_slot {
 
 /* A pair that is full leaves slots to those beside it: pairs of this many go together. */
 #define LIMN_NEIGHBOURS 4
-
-/* The upper byte of a key that is a hash; no piece in a slot has this length. */
-#define LIMN_STORED ((uint64_t)0xff << 56)
 
 #define LIMN_ID_BITS 24
 #define LIMN_ID_MASK (((uint32_t)1 << LIMN_ID_BITS) - 1)
@@ -64,7 +61,7 @@ static inline void limn_hash_piece(const unsigned char *piece, size_t n, uint64_
     b = (b + word) * 0xd6e8feb86659fd93u;
   }
   key[0] = a;
-  key[1] = LIMN_STORED | (b >> 8);
+  key[1] = (uint64_t)(n < 255 ? n : 255) << 56 | b >> 8;
 }
 
 /* 32 bits on each of which every bit of the key counts. Loops may have a faster one. */
@@ -179,6 +176,19 @@ static inline size_t limn_slot_put(const limn_encoder *e, const uint32_t ids[LIM
   return n;
 }
 
+static inline size_t limn_store_padded(size_t n) {
+  return (n + 3) & ~(size_t)3;
+}
+
+/* The ids of a long piece, in the store; NULL where its slot is another's: the bytes decide. */
+static inline const unsigned char *limn_slot_long(const limn_encoder *e,
+                                                  const uint32_t ids[LIMN_SLOT_IDS],
+                                                  const unsigned char *piece, size_t n) {
+  const unsigned char *at = e->store + (size_t)ids[1] * 4;
+  if ((ids[0] & LIMN_ID_MASK) != n || memcmp(at, piece, n) != 0) return NULL;
+  return at + limn_store_padded(n);
+}
+
 /*
  * Encodes one piece and appends its ids to e->ids; LIMN_CHUNK_SLACK - 64 more have room behind
  * them. MEMORY.
@@ -191,16 +201,6 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
  */
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
                         uint32_t (*found)[LIMN_SLOT_IDS]);
-/*
- * The ids of a long piece whose slot has the key and these ids, or NULL: the bytes decide.
- */
-static inline const unsigned char *limn_slot_long(const limn_encoder *e,
-                                                  const uint32_t ids[LIMN_SLOT_IDS],
-                                                  const unsigned char *piece, size_t n) {
-  const unsigned char *at = e->store + (size_t)ids[1] * 4;
-  if ((ids[0] & LIMN_ID_MASK) != n || memcmp(at, piece, n) != 0) return NULL;
-  return at + ((n + 3) & ~(size_t)3);
-}
 /* Empties e->ids into the sink. MEMORY. */
 limn_status limn_encoder_flush(limn_encoder *e, limn_error *err);
 /* Appends one id. MEMORY. */

@@ -82,7 +82,6 @@ typedef struct waiting {
   uint64_t keys[MOST_MISSED + 8][2];
   const limn_slot *slots[MOST_MISSED + 8];
   const unsigned char *pieces[MOST_MISSED + 8];
-  uint32_t lengths[MOST_MISSED + 8];
   /* Of those the ones that are not two ids, or not known. */
   uint32_t large[MOST_MISSED + 8], unknown[MOST_MISSED + 8];
   uint32_t found[MOST_MISSED + 8][LIMN_SLOT_IDS];
@@ -188,9 +187,8 @@ static inline int32_t *put_ids(int32_t *out, const int32_t (*ids)[2], size_t n) 
 }
 #endif
 
-/* Asks for the slot of a piece that was missed. */
-static INLINE void ask(const limn_encoder *e, waiting *w, size_t at) {
-  const uint64_t *key = w->keys[at];
+/* Asks for the slot with this key, of a piece that was missed. */
+static INLINE void ask(const limn_encoder *e, waiting *w, size_t at, const uint64_t key[2]) {
   const limn_slot *slot = e->slots + 2 * limn_slot_pair(e->n_pairs, hash_key(key[0], key[1]));
   __builtin_prefetch(slot);
   w->slots[at] = slot;
@@ -209,19 +207,19 @@ static INLINE void take_span(const limn_encoder *e, waiting *w, span *s) {
   memset(where + n, 0, 4 * sizeof *where);
   for (size_t i = 0; i < n; i += 4) {
     for (size_t k = i; k < i + 4; k++) {
-      uint32_t length = where[k] & 255;
-      w->pieces[base + k] = s->text + (where[k] >> 8);
-      w->lengths[base + k] = length;
-      make_key(w->pieces[base + k], length, w->keys[base + k]);
-      ask(e, w, base + k);
+      const unsigned char *piece = s->text + (where[k] >> 8);
+      size_t length = where[k] & 255;
+      w->pieces[base + k] = piece;
+      make_key(piece, length, w->keys[base + k]);
+      ask(e, w, base + k, w->keys[base + k]);
       longs[n_longs] = (uint32_t)(base + k);
       n_longs += length > LIMN_SHORT_PIECE;
     }
   }
   for (size_t i = 0; i < n_longs; i++) {
-    size_t at = longs[i];
-    limn_hash_piece(w->pieces[at], w->lengths[at], w->keys[at]);
-    ask(e, w, at);
+    uint64_t *key = w->keys[longs[i]];
+    limn_hash_piece(w->pieces[longs[i]], (size_t)(key[1] >> 56), key);
+    ask(e, w, longs[i], key);
   }
   w->n_missed = base + n;
 }
@@ -264,7 +262,7 @@ static INLINE void resolve(limn_encoder *e, waiting *w) {
     uint32_t *found = w->found[i];
     memcpy(found, w->slots[i][way].ids, sizeof w->found[i]);
     found[0] |= (uint32_t)mask_if(way == 2);
-    size_t n = w->lengths[i], n_ids = found[0] >> LIMN_ID_BITS;
+    size_t n = (size_t)(key[1] >> 56), n_ids = found[0] >> LIMN_ID_BITS;
     bool is_large = n_ids > 2;
     bool is_hot = (n <= LIMN_HOT_PIECE) & (key[0] >> (8 * (n - 1) & 63) != 0) & !is_large;
     limn_hot hot = {
@@ -282,14 +280,16 @@ static INLINE void resolve(limn_encoder *e, waiting *w) {
   w->n_large = n_large;
   w->age = e->age;
   ask_store(e, w);
-  ask_neighbours(e, w, n_unknown);
-  if (n_unknown > 0) limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
+  if (n_unknown > 0) {
+    ask_neighbours(e, w, n_unknown);
+    limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
+  }
 }
 
 /* The ids of a piece that has more than two, or is not known. */
 static INLINE limn_status put_large(limn_encoder *e, const waiting *w, size_t i, limn_error *err) {
   const uint32_t *found = w->found[i];
-  size_t n = w->lengths[i];
+  size_t n = (size_t)(w->keys[i][1] >> 56);
   if (found[0] == LIMN_UNKNOWN || w->age != e->age)
     return limn_encoder_piece(e, w->pieces[i], n, err);
   limn_status status = LIMN_OK;
