@@ -396,14 +396,19 @@ static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], const uint32
                         uint32_t (*found)[LIMN_SLOT_IDS]) {
   const limn_symbols *s = &e->t->symbols;
   uint32_t symbols[LIMN_GROUP][LIMN_SHORT_PIECE];
-  size_t n_symbols[LIMN_GROUP];
-  e->loop->merge_group(s, keys, n, symbols, n_symbols);
+  limn_window windows[LIMN_GROUP];
   for (size_t i = 0; i < n; i++) {
+    const uint64_t *key = keys[which[i]];
+    windows[i] = (limn_window){(const unsigned char *)key, (size_t)(key[1] >> 56), symbols[i], 0};
+  }
+  e->loop->merger->several(s, windows, n);
+  for (size_t i = 0; i < n; i++) {
+    const uint64_t *key = keys[which[i]];
     int32_t ids[LIMN_SHORT_PIECE];
     limn_slot slot;
-    for (size_t k = 0; k < n_symbols[i]; k++)
+    for (size_t k = 0; k < windows[i].n_out; k++)
       ids[k] = s->ids[symbols[i][k]];
-    if (keep_short(e, keys[i][0], keys[i][1], ids, n_symbols[i], &slot))
+    if (keep_short(e, key[0], key[1], ids, windows[i].n_out, &slot))
       memcpy(found[which[i]], slot.ids, sizeof slot.ids);
   }
 }
@@ -421,15 +426,11 @@ static bool learn_at_once(limn_encoder *e, const uint64_t key[2], uint32_t found
 
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
                         uint32_t (*found)[LIMN_SLOT_IDS]) {
-  uint64_t group[LIMN_GROUP][2];
-  uint32_t places[LIMN_GROUP];
+  uint32_t group[LIMN_GROUP];
   for (size_t i = 0, n_group = 0; i < n; i++) {
-    if (!learn_at_once(e, keys[which[i]], found[which[i]])) {
-      memcpy(group[n_group], keys[which[i]], sizeof *group);
-      places[n_group++] = which[i];
-    }
+    if (!learn_at_once(e, keys[which[i]], found[which[i]])) group[n_group++] = which[i];
     if (n_group == LIMN_GROUP || (i + 1 == n && n_group > 0)) {
-      learn_group(e, (const uint64_t(*)[2])group, places, n_group, found);
+      learn_group(e, keys, group, n_group, found);
       n_group = 0;
     }
   }

@@ -226,9 +226,6 @@ struct limn_encoder_loop {
   limn_encoder_run *run;
   const limn_merger *merger;
   uint32_t (*hash)(uint64_t low, uint64_t high);
-  /* Merges up to LIMN_GROUP pieces of up to 15 bytes, given as keys: their symbols. */
-  void (*merge_group)(const limn_symbols *s, const uint64_t (*keys)[2], size_t n,
-                      uint32_t (*out)[LIMN_SHORT_PIECE], size_t *n_out);
   /* The beginnings of pieces in the block of at most 64 bytes at `text`, one of which is its first
    * byte; 3 bytes more can be read. 0 where they cannot be told. */
   uint64_t (*block)(limn_pattern pattern, const unsigned char *text, unsigned n);

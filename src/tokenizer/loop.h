@@ -7,7 +7,7 @@
  *
  * classify fills what ASCII's bytes are, and `high`. Where the file defines LIMN_LOOP_KEYS,
  * make_key and find_way are its own as well; where LIMN_LOOP_HOT, below_nth, take_block,
- * look_up_hot and put_ids; where LIMN_LOOP_LEAST, least_of_16; where LIMN_LOOP_HIGH, so is
+ * look_up_hot and put_ids; where LIMN_LOOP_HIGH, so is
  *
  *     static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t
  * classes[4])
@@ -21,7 +21,6 @@
  * never waited for before the next piece is asked, and few branches depend on the text.
  */
 #include "tokenizer/encoder.h"
-#include "tokenizer/merge_group.h"
 #include "tokenizer/split_blocks.h"
 
 #include <string.h>
@@ -449,5 +448,4 @@ static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, boo
   }
 }
 
-const limn_encoder_loop LIMN_LOOP = {LIMN_LOOP_ISA, run,         &LIMN_LOOP_MERGER,
-                                     hash_key,      merge_group, block_of};
+const limn_encoder_loop LIMN_LOOP = {LIMN_LOOP_ISA, run, &LIMN_LOOP_MERGER, hash_key, block_of};

@@ -246,11 +246,6 @@ static uint32_t hash_key(uint64_t low, uint64_t high) {
   return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, low), high);
 }
 
-static inline uint32_t least_of_16(const uint32_t *keys) {
-  return _mm512_reduce_min_epu32(_mm512_load_si512(keys));
-}
-
-#define LIMN_LOOP_LEAST
 #define LIMN_LOOP_HASH
 #define LIMN_LOOP        limn_loop_avx512
 #define LIMN_LOOP_ISA    "avx512"

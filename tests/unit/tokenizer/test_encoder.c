@@ -354,21 +354,21 @@ static void check_merging(const limn_symbols *s, const unsigned char *piece, siz
 /* Short pieces merged together, in groups of every size. */
 static void check_groups(const limn_symbols *s, uint32_t *seed) {
   unsigned char pieces[LIMN_GROUP][16];
-  uint64_t keys[LIMN_GROUP][2];
+  limn_window windows[LIMN_GROUP];
   for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++) {
     uint32_t expected[16], symbols[LIMN_GROUP][LIMN_SHORT_PIECE];
-    size_t n_symbols[LIMN_GROUP], n = 1 + next_random(seed) % LIMN_GROUP;
+    size_t n = 1 + next_random(seed) % LIMN_GROUP;
     memset(pieces, 0, sizeof pieces);
     for (size_t p = 0; p < n; p++) {
       pieces[p][15] = (unsigned char)(1 + next_random(seed) % LIMN_SHORT_PIECE);
       for (size_t i = 0; i < pieces[p][15]; i++)
         pieces[p][i] = (unsigned char)('a' + next_random(seed) % 3);
-      memcpy(keys[p], pieces[p], 16);
+      windows[p] = (limn_window){pieces[p], pieces[p][15], symbols[p], 0};
     }
-    (*loop)->merge_group(s, (const uint64_t(*)[2])keys, n, symbols, n_symbols);
+    (*loop)->merger->several(s, windows, n);
     for (size_t p = 0; p < n; p++) {
       size_t n_expected = merge_by_definition(s, pieces[p], pieces[p][15], expected);
-      assert_int_equal(n_symbols[p], n_expected);
+      assert_int_equal(windows[p].n_out, n_expected);
       assert_memory_equal(symbols[p], expected, n_expected * sizeof *expected);
     }
   }
