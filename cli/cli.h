@@ -142,6 +142,8 @@ const char *cli_argument(const cli *c, int i);
 int cli_fail(const cli *c, const limn_error *err);
 /* The same with a text of its own; returns CLI_BAD_INPUT. */
 int cli_bad(const cli *c, const char *format, ...) LIMN_PRINTF(2, 3);
+/* Fills *err with "out of memory", returns LIMN_ERROR_MEMORY. */
+limn_status cli_no_memory(limn_error *err);
 /* A note on standard error, "limn COMMAND: note: text". */
 void cli_note(const cli *c, const char *format, ...) LIMN_PRINTF(2, 3);
 /* The nearest of n words to `word`, or NULL when none is near. */

@@ -45,7 +45,7 @@ static const cli_example examples[] = {
 static limn_status run_all(bench *b, limn_error *err) {
   size_t n = (size_t)b->n_repeats;
   bench_time *times = limn_alloc_zeroed(2 * n, sizeof *times);
-  if (!times) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!times) return cli_no_memory(err);
   limn_status status = LIMN_OK;
   for (size_t i = 0; i < n && status == LIMN_OK; i++) {
     cli_progress("run", (int64_t)i + 1, (int64_t)n);
@@ -166,7 +166,7 @@ static limn_status compare(bench *b, limn_error *err) {
   size_t vocab_size = (size_t)limn_model_config(b->m.model)->vocab_size;
   size_t n = b->n_prompt < N_CHECKED ? (size_t)b->n_prompt : N_CHECKED;
   float *logits = limn_alloc_zeroed(2 * vocab_size, sizeof *logits);
-  if (!logits) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!logits) return cli_no_memory(err);
   limn_status status = logits_of(b, &b->m, n, logits, err);
   if (status == LIMN_OK) status = open_scalar(b->c, &scalar, err);
   if (status == LIMN_OK) {
@@ -287,7 +287,7 @@ static limn_status prepare(bench *b, limn_error *err) {
   b->n_new = n_new < config->n_ctx ? (int)n_new : config->n_ctx;
   b->n_repeats = (int)cli_int(b->c, "repeat", 0);
   b->ids = limn_alloc_zeroed((size_t)config->n_ctx, sizeof *b->ids);
-  if (!b->ids) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!b->ids) return cli_no_memory(err);
   for (int i = 0; i < config->n_ctx; i++) /* any will do; these go through all of the vocabulary */
     b->ids[i] = (int32_t)((int64_t)i * 7919 % config->vocab_size);
   return LIMN_OK;

@@ -55,8 +55,7 @@ static limn_status add_text(evaluation *e, const limn_tokens *tokens, int64_t li
   if (ids) e->ids = ids;
   eval_text *texts = limn_resize(e->texts, e->n_texts + 1, sizeof *texts);
   if (texts) e->texts = texts;
-  if (!ids || !texts)
-    return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!ids || !texts) return cli_no_memory(err);
   if (n > 0) memcpy(e->ids + e->n, tokens->ids, n * sizeof *ids);
   e->texts[e->n_texts++] = (eval_text){.begin = e->n, .n = n, .line = line};
   e->n += n;
@@ -149,8 +148,7 @@ static limn_status prepare(evaluation *e, limn_error *err) {
   limn_status status = read_ids(e, err);
   if (status != LIMN_OK) return status;
   e->log_probabilities = limn_alloc_zeroed(e->n, sizeof *e->log_probabilities);
-  if (!e->log_probabilities)
-    return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!e->log_probabilities) return cli_no_memory(err);
   return eval_open(e, seats(e), err);
 }
 

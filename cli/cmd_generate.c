@@ -95,10 +95,6 @@ typedef struct generation {
   bool is_done;
 } generation;
 
-static limn_status no_memory(limn_error *err) {
-  return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-}
-
 /* ---- showing text
  * ------------------------------------------------------------------------- */
 
@@ -161,7 +157,7 @@ static limn_status add_text(generation *g, int32_t id, bool *is_stopped, limn_er
   if (g->n_text + n + 8 > g->text_room) {
     size_t room = 2 * (g->n_text + n + 8);
     char *grown = limn_resize(g->text, room, 1);
-    if (!grown) return no_memory(err);
+    if (!grown) return cli_no_memory(err);
     g->text = grown;
     g->text_room = room;
   }
@@ -330,7 +326,7 @@ static limn_status plan(generation *g, limn_error *err) {
                           (long long)(wanted < 1 ? 1 : wanted), g->n_prompt, (long long)n_ctx);
   g->max_new = (size_t)wanted;
   int32_t *grown = limn_resize(g->ids, g->n_prompt + g->max_new, sizeof *grown);
-  if (!grown) return no_memory(err);
+  if (!grown) return cli_no_memory(err);
   g->ids = grown;
   return LIMN_OK;
 }
@@ -523,7 +519,7 @@ static limn_status split_lines(crowd *w, size_t size, limn_error *err) {
     n += w->text[i] == '\n';
   w->lines = limn_alloc_zeroed(n, sizeof *w->lines);
   w->all = limn_alloc_zeroed(n, sizeof *w->all);
-  if (!w->lines || !w->all) return no_memory(err);
+  if (!w->lines || !w->all) return cli_no_memory(err);
   for (size_t at = 0, end; at < size; at = end + 1) {
     for (end = at; end < size && w->text[end] != '\n';)
       end++;

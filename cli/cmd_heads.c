@@ -204,7 +204,7 @@ static limn_status first_ids(const heads *h, limn_tokens *tokens, limn_error *er
   int64_t n = cli_int(h->c, "first", 0), vocab_size = limn_model_config(h->m->model)->vocab_size;
   if (n > vocab_size) n = vocab_size;
   tokens->ids = limn_alloc_zeroed((size_t)n, sizeof *tokens->ids);
-  if (!tokens->ids) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!tokens->ids) return cli_no_memory(err);
   for (int64_t i = 0; i < n; i++)
     tokens->ids[i] = (int32_t)i;
   tokens->n = (size_t)n;
@@ -278,7 +278,7 @@ static limn_status prepare(heads *h, limn_error *err) {
   h->values[1] = h->scores->duplicate;
   h->values[2] = h->scores->induction;
   h->order = limn_alloc_zeroed((size_t)h->n, sizeof *h->order);
-  if (!h->order) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!h->order) return cli_no_memory(err);
   sort_heads(h, sort_key(h));
   return LIMN_OK;
 }

@@ -168,11 +168,10 @@ static bool show_progress(void *user, int64_t done, int64_t total) {
 }
 
 static limn_status pack(const job *j, limn_error *err) {
-  static const char *const names[] = {"file", "f32", "f16", "bf16", "q8", "q4"};
-  limn_pack_options o = {.is_compact = cli_flag(j->c, "compact"), .progress = show_progress};
+  limn_pack_options o = {.weights = cli_weights(j->c, "weights"),
+                         .is_compact = cli_flag(j->c, "compact"),
+                         .progress = show_progress};
   limn_pool *pool;
-  while (strcmp(names[o.weights], cli_value(j->c, "weights")) != 0)
-    o.weights++;
   limn_status status = limn_pool_new((int)cli_int(j->c, "threads", 0), &pool, err);
   if (status != LIMN_OK) return status;
   status = limn_model_pack(j->model, j->file, &o, pool, err);

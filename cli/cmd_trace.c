@@ -114,7 +114,7 @@ static limn_status keep(trace *t, const char *name, const limn_tensor *value, li
   t->n_numbers += limn_tensor_count(value);
   if (t->writer) return limn_safetensors_writer_add_f32(t->writer, name, value, err);
   float *numbers = limn_alloc((size_t)limn_tensor_count(value) * sizeof *numbers);
-  if (!numbers) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!numbers) return cli_no_memory(err);
   limn_tensor_gather(value, numbers);
   if (t->json) {
     write_json(t->json, name, value, numbers);
@@ -151,7 +151,7 @@ static limn_status add_metadata(trace *t, const cli_model *m, const limn_session
                                 limn_error *err) {
   size_t n = (size_t)limn_session_length(s), used = 0;
   char *list = limn_alloc(n * 12 + 1);
-  if (!list) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!list) return cli_no_memory(err);
   list[0] = '\0';
   for (size_t i = 0; i < n; i++)
     used += (size_t)snprintf(list + used, 13, "%s%d", i ? "," : "", (int)limn_session_ids(s)[i]);

@@ -114,8 +114,7 @@ static limn_status run_choice(comparison *k, int i, limn_error *err) {
   k->other.batch = NULL;
   k->other.n_seats = 0;
   k->other.log_probabilities = limn_alloc_zeroed(k->other.n, sizeof *k->divergences);
-  if (!k->other.log_probabilities)
-    return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!k->other.log_probabilities) return cli_no_memory(err);
   limn_status status = limn_model_open_with(k->model.folder, &choices[i].options, k->model.pool,
                                             &k->model.model, err);
   if (status == LIMN_OK) {
@@ -179,8 +178,7 @@ int eval_compare(evaluation *e) {
     return cli_bad(e->c, "--compare and --log-probs are given, expected one of them");
   k.divergences = limn_alloc_zeroed(e->n, sizeof *k.divergences);
   k.is_same = limn_alloc_zeroed(e->n, 1);
-  if (!k.divergences || !k.is_same)
-    status = limn_error_set(&err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!k.divergences || !k.is_same) status = cli_no_memory(&err);
   for (int i = 0; i < N_CHOICES && status == LIMN_OK; i++) {
     if (can_be_had(e, i)) status = run_choice(&k, i, &err);
   }

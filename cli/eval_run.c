@@ -88,7 +88,7 @@ static limn_status score(evaluation *e, const eval_seat *seat, limn_error *err) 
 /* Runs the windows of the first n seats in one pass. */
 static limn_status run_seats(evaluation *e, size_t n, limn_error *err) {
   limn_batch_item *items = limn_alloc_zeroed(n, sizeof *items);
-  if (!items) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!items) return cli_no_memory(err);
   for (size_t i = 0; i < n; i++) {
     eval_seat *seat = &e->seats[i];
     limn_session_reset(seat->s.session);

@@ -151,10 +151,6 @@ char *explain_command(const explanation *e, const char *hooks, const char *file,
 /* ---- opening ------------------------------------------------------------------------------------
  */
 
-static limn_status no_memory(limn_error *err) {
-  return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-}
-
 /* Cuts the tokens to those up to --position, and to the window with --overflow slide. */
 static limn_status choose_tokens(explanation *e, limn_error *err) {
   int64_t position = cli_int(e->c, "position", -1), n = e->n_given;
@@ -256,7 +252,7 @@ static limn_status take_memory(explanation *e, limn_error *err) {
   bool is_whole = e->probabilities && e->log_probabilities && e->top && e->lens_top &&
                   e->lens_probabilities && e->lens_target && e->lens_rank && e->contributions &&
                   e->differences && e->order;
-  return is_whole ? LIMN_OK : no_memory(err);
+  return is_whole ? LIMN_OK : cli_no_memory(err);
 }
 
 static void score_token(void *user, size_t i) {
@@ -290,7 +286,7 @@ static limn_status find_lens(explanation *e, limn_error *err) {
   double *shares = limn_alloc_zeroed(vocab_size, sizeof *shares);
   limn_status status = logits && shares
                            ? limn_lens_logits(e->lens, e->m->pool, e->n - 1, logits, err)
-                           : no_memory(err);
+                           : cli_no_memory(err);
   for (size_t depth = 0; status == LIMN_OK && depth < (size_t)e->n_depths; depth++) {
     const float *row = logits + depth * vocab_size;
     limn_probabilities(row, vocab_size, shares);

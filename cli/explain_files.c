@@ -268,7 +268,7 @@ static limn_status write_page_section(const explanation *e, cli_section section,
                                       limn_error *err) {
   const cli_section_info *info = &cli_sections[section];
   char *command = explain_command(e, info->hooks, info->file, 0, 0);
-  if (!command) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!command) return cli_no_memory(err);
   const char *const figures[CLI_N_SECTIONS] = {[CLI_SECTION_NEXT] = "next",
                                                [CLI_SECTION_ATTENTION] = "attention",
                                                [CLI_SECTION_LENS] = "lens",

@@ -7,10 +7,6 @@
 #include <string.h>
 #include <sys/stat.h>
 
-limn_status cli_no_memory(limn_error *err) {
-  return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
-}
-
 char *cli_path_in(const char *folder, const char *name) {
   size_t n = strlen(folder) + strlen(name) + 2;
   char *path = limn_alloc(n);

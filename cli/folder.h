@@ -18,7 +18,5 @@ limn_status cli_write_json(const char *path, void (*write)(const void *user, lim
 /* The figure as NAME.png and NAME.svg. */
 limn_status cli_write_figure(const limn_figure *f, const char *folder, const char *name,
                              limn_error *err);
-/* The error of no memory. */
-limn_status cli_no_memory(limn_error *err);
 
 #endif

@@ -10,12 +10,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+limn_status cli_no_memory(limn_error *err) {
+  return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+}
+
 /* ---- text and ids ---------------------------------------------------------------------------- */
 
 static limn_status copy_text(const char *from, char **text, size_t *n, limn_error *err) {
   *n = strlen(from);
   *text = limn_alloc(*n + 1);
-  if (!*text) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!*text) return cli_no_memory(err);
   memcpy(*text, from, *n + 1);
   return LIMN_OK;
 }
@@ -48,7 +52,7 @@ static size_t count_separators(const char *list) {
 limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error *err) {
   *n = 0;
   *ids = limn_alloc_zeroed(count_separators(list) + 1, sizeof **ids);
-  if (!*ids) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!*ids) return cli_no_memory(err);
   for (const char *at = list + strspn(list, " \n\t");;) {
     size_t length = strcspn(at, ", \n\t");
     int64_t id;

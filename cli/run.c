@@ -17,7 +17,7 @@ static limn_status open_beside(const char *model, limn_tokenizer **out, limn_err
   const char *slash = strrchr(model, '/');
   size_t n_folder = slash ? (size_t)(slash - model) + 1 : 0;
   char *folder = limn_alloc(n_folder + 2);
-  if (!folder) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!folder) return cli_no_memory(err);
   memcpy(folder, model, n_folder);
   memcpy(folder + n_folder, n_folder ? "" : ".", 2 - (n_folder > 0));
   limn_status status = limn_tokenizer_open(folder, out, err);
@@ -47,9 +47,12 @@ static int choice(const cli *c, const char *name, const char *words) {
   return place;
 }
 
+limn_weights cli_weights(const cli *c, const char *option) {
+  return (limn_weights)choice(c, option, "file|f32|f16|bf16|q8|q4");
+}
+
 limn_model_options cli_model_options(const cli *c, const char *weights, const char *compute) {
-  return (limn_model_options){.weights =
-                                  (limn_weights)choice(c, weights, "file|f32|f16|bf16|q8|q4"),
+  return (limn_model_options){.weights = cli_weights(c, weights),
                               .compute = (limn_compute)choice(c, compute, "f32|bf16|int8")};
 }
 
@@ -187,7 +190,7 @@ static limn_status attach_edits(const cli *c, const cli_model *m, cli_session *s
     n++;
   if (n == 0) return LIMN_OK;
   s->edits = limn_alloc_zeroed((size_t)n, sizeof *s->edits);
-  if (!s->edits) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!s->edits) return cli_no_memory(err);
   for (int i = 0; i < n; i++) {
     limn_status status = limn_edit_new(m->model, cli_list_at(c, "edit", i), &s->edits[i], err);
     if (status == LIMN_OK) {

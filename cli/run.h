@@ -40,6 +40,7 @@ typedef struct cli_model {
 
 /* What the options of these names ask for; their choices are those of --weights and --compute. */
 limn_model_options cli_model_options(const cli *c, const char *weights, const char *compute);
+limn_weights cli_weights(const cli *c, const char *option);
 
 /* Opens -m MODEL with --threads. On failure there is nothing to close. */
 limn_status cli_open_model(const cli *c, cli_model *m, limn_error *err);

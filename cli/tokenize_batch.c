@@ -62,7 +62,7 @@ static limn_status add_text(batch *b, const char *text, size_t n, limn_error *er
   if (b->n_texts == b->capacity) {
     size_t capacity = b->capacity ? 2 * b->capacity : 1024;
     limn_text *texts = limn_resize(b->texts, capacity, sizeof *texts);
-    if (!texts) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+    if (!texts) return cli_no_memory(err);
     b->texts = texts;
     b->capacity = capacity;
   }

@@ -40,7 +40,7 @@ static void keep_longest(statistics *s, const row *r) {
 static limn_status measure(statistics *s, const limn_tokens *tokens, limn_error *err) {
   int32_t vocab_size = limn_tokenizer_vocab_size(s->t);
   s->rows = limn_alloc_zeroed((size_t)vocab_size + 1, sizeof *s->rows);
-  if (!s->rows) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!s->rows) return cli_no_memory(err);
   s->n_tokens = tokens->n;
   for (size_t i = 0; i < tokens->n; i++)
     s->rows[tokens->ids[i]].count++;

@@ -61,7 +61,7 @@ static limn_status cannot_read(const char *path, limn_error *err) {
 static limn_status feed_stream(reading *r, FILE *file, const char *path, limn_error *err) {
   limn_status status = LIMN_OK;
   char *block = limn_alloc(BLOCK);
-  if (!block) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "out of memory");
+  if (!block) return cli_no_memory(err);
   errno = 0;
   for (size_t n; status == LIMN_OK && (n = fread(block, 1, BLOCK, file)) > 0;) {
     status = limn_trainer_feed(r->trainer, block, n, err);
