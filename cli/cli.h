@@ -168,6 +168,8 @@ limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error
  * lists the models that are there.
  */
 limn_status cli_find_model(const char *name, char **folder, limn_error *err);
+/* Whether it names a single file, NAME.safetensors, and no folder. */
+bool cli_is_model_file_name(const char *name);
 
 /* ---- the terminal ---------------------------------------------------------------------------- */
 

@@ -62,11 +62,6 @@ typedef struct job {
 /* ---- where to ---------------------------------------------------------------------------------
  */
 
-static bool ends_with(const char *text, const char *ending) {
-  size_t n = strlen(text), n_ending = strlen(ending);
-  return n > n_ending && strcmp(text + n - n_ending, ending) == 0;
-}
-
 static bool is_same_file(const char *a, const char *b) {
   struct stat x, y;
   return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_dev == y.st_dev && x.st_ino == y.st_ino;
@@ -229,7 +224,7 @@ static int run(cli *c) {
   limn_error err;
   job j = {.c = c, .out = cli_value(c, "output")};
   if (!j.out) return cli_bad(c, "no -o OUT given, expected a folder to write");
-  j.is_folder = !ends_with(j.out, ENDING);
+  j.is_folder = !cli_is_model_file_name(j.out);
   limn_status status = cli_find_model(cli_value(c, "model"), &j.model, &err);
   if (status == LIMN_OK) {
     j.file = cli_path_in(j.out, MODEL_FILE);

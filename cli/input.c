@@ -83,11 +83,14 @@ static bool has_config(const char *folder) {
 }
 
 /* A packed model may be a file of its own. */
+bool cli_is_model_file_name(const char *name) {
+  size_t n = strlen(name), n_ending = strlen(".safetensors");
+  return n > n_ending && strcmp(name + n - n_ending, ".safetensors") == 0;
+}
+
 static bool is_model_file(const char *name) {
   struct stat info;
-  size_t n = strlen(name), n_ending = strlen(".safetensors");
-  return n > n_ending && strcmp(name + n - n_ending, ".safetensors") == 0 &&
-         stat(name, &info) == 0 && !S_ISDIR(info.st_mode);
+  return cli_is_model_file_name(name) && stat(name, &info) == 0 && !S_ISDIR(info.st_mode);
 }
 
 /* The folder of the program itself: "" when it cannot be told. */

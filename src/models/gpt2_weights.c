@@ -149,21 +149,26 @@ static limn_norm bind_norm(binder *b, int layer, const char *part) {
   return norm;
 }
 
-/* A panel's part of the tensor lies together where that has a row for each output: then the pages
-   of the file are given back as it goes on, so that a large vocabulary does not count twice. */
-static void pack_and_release(binder *b, const limn_linear *l, const limn_stored *w,
-                             limn_layout layout) {
+void limn_gpt2_pack(const limn_model *model, limn_pool *pool, const limn_linear *l,
+                    const limn_stored *w, limn_layout layout, int64_t first, int64_t count,
+                    unsigned char *out) {
+  size_t row = (size_t)l->n_in * limn_dtype_size(w->dtype);
+  int64_t end = first + count, n_rows = end * LIMN_PANEL < l->n_out ? end * LIMN_PANEL : l->n_out;
+  limn_linear_pack(l, pool, w, layout, first, count, out);
+  if (layout == LIMN_OUT_IN || n_rows == l->n_out)
+    limn_safetensors_release(model->file, w->data, (size_t)n_rows * row);
+}
+
+/* Some panels at a time where pages can be given back meanwhile, so that a large vocabulary does
+   not count twice. */
+static void pack_panels(binder *b, const limn_linear *l, const limn_stored *w, limn_layout layout) {
   enum { SOME_BYTES = 16 << 20 };
   size_t row = (size_t)l->n_in * limn_dtype_size(w->dtype);
   int64_t n = limn_linear_panels(l), some = (int64_t)(SOME_BYTES / (row * LIMN_PANEL)) + 1;
   if (layout == LIMN_IN_OUT || some > n) some = n;
-  for (int64_t first = 0; first < n; first += some) {
-    int64_t end = n - first < some ? n : first + some;
-    limn_linear_pack(l, b->pool, w, layout, first, end - first,
-                     b->panels + (size_t)first * l->panel_size);
-    int64_t n_rows = end * LIMN_PANEL < l->n_out ? end * LIMN_PANEL : l->n_out;
-    limn_safetensors_release(b->model->file, w->data, (size_t)n_rows * row);
-  }
+  for (int64_t first = 0; first < n; first += some)
+    limn_gpt2_pack(b->model, b->pool, l, w, layout, first, n - first < some ? n - first : some,
+                   b->panels + (size_t)first * l->panel_size);
 }
 
 /* Packs a matrix of the file. */
@@ -173,7 +178,7 @@ static void pack_matrix(binder *b, limn_linear *linear, const char *name, limn_l
   limn_stored w = need(b, name, is_in_out ? linear->n_in : linear->n_out,
                        is_in_out ? linear->n_out : linear->n_in);
   if (b->status != LIMN_OK) return;
-  pack_and_release(b, linear, &w, layout);
+  pack_panels(b, linear, &w, layout);
   b->status = limn_linear_init(linear, b->panels, bias, b->err);
   b->panels += limn_linear_size(linear);
 }

@@ -71,6 +71,11 @@ limn_gpt2_part limn_gpt2_part_at(const limn_config *config, size_t i);
 /* Whether it is multiplied; and then the product's sizes, in the model's format. */
 bool limn_gpt2_is_matrix(const limn_gpt2_part *part);
 limn_linear limn_gpt2_linear_of(const limn_model *model, const limn_gpt2_part *part);
+/* limn_linear_pack, which also gives back the file's pages that no later panel needs: with rows of
+   inputs those of all panels so far, else all behind the last. */
+void limn_gpt2_pack(const limn_model *model, limn_pool *pool, const limn_linear *l,
+                    const limn_stored *w, limn_layout layout, int64_t first, int64_t count,
+                    unsigned char *out);
 /* That tensor, of the right shape and numbers. NOT_FOUND, SHAPE, UNSUPPORTED. */
 limn_status limn_gpt2_need(const limn_model *model, const limn_gpt2_part *part, limn_stored *out,
                            limn_error *err);

@@ -146,14 +146,10 @@ static limn_status put_matrix(packer *p, const limn_gpt2_part *part, const limn_
   limn_linear l = limn_gpt2_linear_of(p->model, part);
   limn_layout layout = part->kind == LIMN_KIND_MATRIX ? LIMN_IN_OUT : LIMN_OUT_IN;
   int64_t n = limn_linear_panels(&l), some = (int64_t)(p->panels_size / l.panel_size);
-  size_t size = (size_t)limn_stored_count(tensor) * limn_dtype_size(tensor->dtype);
   for (int64_t first = 0; first < n; first += some) {
     int64_t count = n - first < some ? n - first : some;
-    limn_linear_pack(&l, p->pool, tensor, layout, first, count, p->panels);
+    limn_gpt2_pack(p->model, p->pool, &l, tensor, layout, first, count, p->panels);
     limn_status status = put(p, p->panels, (size_t)count * l.panel_size, err);
-    /* Of rows, those that were read; of columns, none before all are. */
-    size_t read = layout == LIMN_OUT_IN ? size / (size_t)n * (size_t)(first + count) : 0;
-    limn_safetensors_release(p->model->file, tensor->data, first + count == n ? size : read);
     if (status != LIMN_OK) return status;
   }
   return LIMN_OK;
