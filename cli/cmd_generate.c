@@ -240,6 +240,15 @@ static limn_status evaluate(generation *g, const int32_t *ids, size_t n, limn_er
   return status;
 }
 
+static limn_status speculate(generation *g, limn_choice *choice, const float **logits,
+                             limn_error *err) {
+  int64_t before = limn_speculator_count(g->speculator).n_passes;
+  limn_status status = limn_speculator_next(g->speculator, choice, logits, err);
+  bool has_run = limn_speculator_count(g->speculator).n_passes > before;
+  if (status == LIMN_OK && has_run && g->collector) cli_collector_add_logits(g->collector);
+  return status;
+}
+
 static const float *last_logits(const generation *g) {
   size_t n_rows;
   const float *logits = limn_session_logits(g->s.session, &n_rows);
@@ -253,7 +262,7 @@ static bool is_end(const generation *g, int32_t id) {
 /* The token that follows g->ids, of which the last (or the prompt) is not yet evaluated. */
 static limn_status choose_next(generation *g, limn_choice *choice, const float **logits,
                                limn_error *err) {
-  if (g->speculator) return limn_speculator_next(g->speculator, choice, logits, err);
+  if (g->speculator) return speculate(g, choice, logits, err);
   size_t n_new = g->n == g->n_prompt ? g->n_prompt : 1;
   limn_status status = evaluate(g, g->ids + g->n - n_new, n_new, err);
   if (status != LIMN_OK) return status;
@@ -354,14 +363,6 @@ static limn_status check_edits_are_local(const generation *g, limn_error *err) {
   return LIMN_OK;
 }
 
-static limn_status check_speculate(const generation *g, limn_error *err) {
-  if (cli_is_given(g->c, "trace"))
-    return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, LIMN_NO_OFFSET,
-                          "--speculate and --trace are given, a trace would hold guesses that are "
-                          "taken back");
-  return LIMN_OK;
-}
-
 static limn_status open_draft(generation *g, const char *name, size_t n, limn_error *err) {
   char text[1024], *folder;
   limn_session_options o = {.pool = g->m->pool};
@@ -391,11 +392,10 @@ static limn_status prepare(generation *g, limn_error *err) {
   const char *speculate = cli_value(g->c, "speculate");
   limn_session_options session_options = {.all_logits = cli_is_given(g->c, "trace")};
   int n_ahead = 0, n_ctx = limn_model_config(g->m->model)->n_ctx;
-  limn_status status = speculate ? check_speculate(g, err) : LIMN_OK;
   if (speculate) split_speculate(speculate, &n_ahead);
   if (n_ahead >= n_ctx) n_ahead = n_ctx - 1;
   session_options.max_logits = n_ahead + 1;
-  if (status == LIMN_OK) status = cli_read_tokens(g->c, g->m, &g->ids, &g->n_prompt, err);
+  limn_status status = cli_read_tokens(g->c, g->m, &g->ids, &g->n_prompt, err);
   g->n = g->n_prompt;
   if (status == LIMN_OK) status = plan(g, err);
   if (status == LIMN_OK) status = open_sampler(g, err);
@@ -491,7 +491,8 @@ static limn_status run_all(generation *g, limn_error *err) {
   /* Only now: an edit may be meant for a position that was generated. */
   if (status == LIMN_OK) status = cli_check_edits(&g->s, err);
   if (status == LIMN_OK && g->json) end_json(g);
-  if (status == LIMN_OK && w) status = cli_collector_write(g->collector, w, err);
+  if (status == LIMN_OK && w)
+    status = cli_collector_write(g->collector, (int64_t)g->n_prompt, (int64_t)g->n - 1, w, err);
   if (status == LIMN_OK && w) return limn_safetensors_writer_commit(w, err);
   limn_safetensors_writer_discard(w);
   return status;

@@ -16,7 +16,7 @@ struct cli_collector {
   limn_session *session;
   kept *list;
   size_t n;
-  int64_t capacity, n_positions, n_logits, vocab_size;
+  int64_t capacity, n_logits, vocab_size;
   float *logits;  /* (capacity, vocab_size) */
   float *scratch; /* as many numbers as the largest of the hooks */
 };
@@ -69,7 +69,6 @@ static limn_status see(void *user, const limn_observation *seen, limn_error *err
   if (has_keys(seen->hook.point)) to = limn_tensor_narrow(&to, 2, 0, seen->n_key);
   limn_tensor_gather(&seen->value, k->scratch);
   limn_tensor_scatter(k->scratch, &to);
-  k->n_positions = seen->n_key;
   return LIMN_OK;
 }
 
@@ -119,17 +118,33 @@ void cli_collector_add_logits(cli_collector *k) {
   k->n_logits += (int64_t)n_rows;
 }
 
-limn_status cli_collector_write(cli_collector *k, limn_safetensors_writer *w, limn_error *err) {
+/* A call over several tokens has also the raw scores of keys behind a query; guesses may be among
+   these. */
+static void forget_later_keys(const cli_collector *k, kept *one, int64_t n_prompt) {
+  float fill = unseen_key(one->hook.point);
+  for (int64_t row = 0; row < one->all.shape[0] * k->capacity; row++) {
+    int64_t n_seen = row % k->capacity + 1;
+    if (n_seen < n_prompt) n_seen = n_prompt;
+    for (int64_t key = n_seen; key < k->capacity; key++)
+      one->all.data[row * k->capacity + key] = fill;
+  }
+}
+
+limn_status cli_collector_write(cli_collector *k, int64_t n_prompt, int64_t n,
+                                limn_safetensors_writer *w, limn_error *err) {
   char name[LIMN_HOOK_NAME_SIZE];
   limn_status status = LIMN_OK;
   for (size_t i = 0; status == LIMN_OK && i < k->n; i++) {
-    const limn_hook_point *point = k->list[i].hook.point;
-    limn_tensor part = limn_tensor_narrow(&k->list[i].all, position_axis(point), 0, k->n_positions);
-    if (has_keys(point)) part = limn_tensor_narrow(&part, 2, 0, k->n_positions);
-    status = limn_safetensors_writer_add_f32(w, limn_hook_name(k->list[i].hook, name), &part, err);
+    kept *one = &k->list[i];
+    limn_tensor part = limn_tensor_narrow(&one->all, position_axis(one->hook.point), 0, n);
+    if (has_keys(one->hook.point)) {
+      forget_later_keys(k, one, n_prompt);
+      part = limn_tensor_narrow(&part, 2, 0, n);
+    }
+    status = limn_safetensors_writer_add_f32(w, limn_hook_name(one->hook, name), &part, err);
   }
   if (status != LIMN_OK) return status;
-  limn_tensor logits = limn_tensor_view(k->logits, 2, (int64_t[]){k->n_logits, k->vocab_size});
+  limn_tensor logits = limn_tensor_view(k->logits, 2, (int64_t[]){n, k->vocab_size});
   return limn_safetensors_writer_add_f32(w, "logits", &logits, err);
 }
 

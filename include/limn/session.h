@@ -72,9 +72,9 @@ LIMN_API limn_status limn_session_evaluate(limn_session *s, const int32_t *ids, 
 
 /*
  * The logits of the last successful evaluate, (*n_rows, vocab_size): one row for its last token, or
- * one for each of its tokens with all_logits. NULL (and 0 rows) before the first, after a reset or
- * truncate, and when the session stops at a layer. Valid until the next call on the session.
- * n_rows may be NULL.
+ * one for each of its tokens with all_logits; without the rows of positions that a truncate took
+ * away. NULL (and 0 rows) where that leaves none, before the first, and when the session stops at a
+ * layer. Valid until the next call on the session. n_rows may be NULL.
  */
 LIMN_API const float *limn_session_logits(const limn_session *s, size_t *n_rows);
 

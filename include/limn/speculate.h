@@ -51,7 +51,8 @@ LIMN_API void limn_speculator_free(limn_speculator *s);
  * The next token; allocates nothing. *logits (may be NULL) are those it was chosen from,
  * (vocab_size), valid until the next call. Calls beyond max_new are CONTEXT. Fails as
  * limn_session_evaluate and limn_sample do, and can then only be freed. The session is ahead of
- * what was given by the tokens that are already certain.
+ * what was given by the tokens that are already certain; its logits are those of the last pass's
+ * tokens that are.
  */
 LIMN_API limn_status limn_speculator_next(limn_speculator *s, limn_choice *out,
                                           const float **logits, limn_error *err);

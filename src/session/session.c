@@ -139,8 +139,9 @@ const float *limn_session_logits(const limn_session *s, size_t *n_rows) {
 
 void limn_session_truncate(limn_session *s, int length) {
   assert(length >= 0 && length <= s->length);
+  int64_t n_gone = s->length - length; /* rows of logits are those of the last positions */
   s->length = length;
-  s->n_logits = 0;
+  s->n_logits = s->n_logits > n_gone ? s->n_logits - n_gone : 0;
 }
 
 void limn_session_reset(limn_session *s) {

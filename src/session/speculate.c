@@ -279,10 +279,12 @@ static limn_status run_pass(limn_speculator *s, limn_error *err) {
   limn_batch_item item = {.session = s->session,
                           .ids = s->ids + s->n_run,
                           .n = s->n - s->n_run + (size_t)n_guesses,
-                          .n_logits = n_guesses + 1};
+                          .n_logits = s->session->options.all_logits ? 0 : n_guesses + 1};
   status = limn_batch_evaluate(s->session->batch, &item, 1, err);
   if (status != LIMN_OK) return status;
-  s->rows = limn_session_logits(s->session, NULL);
+  size_t n_rows, n_checked = (size_t)n_guesses + 1;
+  const float *logits = limn_session_logits(s->session, &n_rows);
+  s->rows = logits + (n_rows - n_checked) * (size_t)s->vocab_size;
   status = check_guesses(s, n_guesses, err);
   if (status != LIMN_OK) return status;
   int n_kept = s->n_given - 1;

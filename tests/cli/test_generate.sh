@@ -107,6 +107,7 @@ run 2 generate "$prompt" --trace /nowhere/at/all
 complains "cannot write"
 
 # ---- speculation: the same text, faster
+hooks="blocks.4.*,blocks.2.attn.hook_attn_scores_raw,hook_embed,ln_final.hook_normalized"
 tokens() { # the "tokens" of the JSON in $work/out
   sed -n '/"tokens"/,/^  \]/p' "$work/out"
 }
@@ -126,8 +127,6 @@ check "the same with a model that guesses" cmp -s "$work/plain" "$work/guessed"
 check "which is the same model, so that every guess is kept" \
   grep -qE '"n_guessed": ([0-9]+), "n_kept": \1}' "$work/out"
 run 0 generate "$prompt" -n 30 --seed 5 --speculate tales
-run 2 generate "$prompt" --speculate lookup --trace "$work/x"
-complains "--speculate and --trace are given"
 run 0 generate "$prompt" -n 40 --json --speculate tales:3 --draft-weights q4 --draft-compute int8
 tokens >"$work/guessed"
 check "the same with itself in 4 bits that guesses" cmp -s "$work/plain" "$work/guessed"
@@ -135,6 +134,17 @@ check "which is right now and then, and not always" \
   sh -c 'grep -qE "\"n_kept\": [1-9]" "$1" && ! grep -qE "\"n_guessed\": ([0-9]+), \"n_kept\": \1}" "$1"' sh "$work/out"
 run 2 generate "$prompt" --speculate tales --draft-compute bf16 --draft-weights q8
 complains "computing in bf16 with weights in q8"
+# Of what was guessed and taken back a trace shows nothing: it is the file of decoding one by one.
+for options in "-n 40" "-n 40 --seed 3 --top-k 20" "-n 40 --stop the" "-n 1" \
+  "-n 30 -e blocks.2.hook_resid_post[9]=0"; do
+  run 0 generate "$prompt" $options --ignore-end --invariant --trace "$work/x" --hooks "$hooks"
+  for guess in lookup tales:3; do
+    case $options$guess in *seed*tales*) continue ;; esac # other tokens, the same distribution
+    run 0 generate "$prompt" $options --ignore-end --speculate $guess --draft-weights q4 \
+      --trace "$work/y" --hooks "$hooks"
+    check "the same trace with $options, guessed by $guess" cmp -s "$work/x" "$work/y"
+  done
+done
 # Edits of single positions apply to guesses as to tokens that are made one by one.
 for edit in 'blocks.5.attn.hook_z[:,1]=0' 'blocks.*.hook_mlp_out[...]*=0.5' \
   'blocks.2.hook_resid_post[12:30:2]+=0.25' 'blocks.1.attn.hook_k[3]*=2'; do

@@ -118,6 +118,23 @@ static void truncating_goes_back(void **state) {
   limn_session_free(s);
 }
 
+static void truncating_keeps_the_logits_of_what_stays(void **state) {
+  reference *r = *state;
+  static float before[3 * VOCAB];
+  size_t n_rows;
+  limn_session *s = new_session(r, (limn_session_options){.all_logits = true});
+  evaluate(s, r->ids, 4);
+  evaluate(s, r->ids + 4, 5);
+  memcpy(before, limn_session_logits(s, NULL), sizeof before);
+  limn_session_truncate(s, 7);
+  assert_memory_equal(limn_session_logits(s, &n_rows), before, sizeof before);
+  assert_int_equal(n_rows, 3);
+  limn_session_truncate(s, 4);
+  assert_null(limn_session_logits(s, &n_rows));
+  assert_int_equal(n_rows, 0);
+  limn_session_free(s);
+}
+
 /* ---- edits -------------------------------------------------------------------------------------
  */
 
@@ -381,6 +398,7 @@ int main(void) {
       cmocka_unit_test(threads_change_nothing),
       cmocka_unit_test(any_split_gives_the_same_logits),
       cmocka_unit_test(truncating_goes_back),
+      cmocka_unit_test(truncating_keeps_the_logits_of_what_stays),
       cmocka_unit_test(an_edit_without_effect),
       cmocka_unit_test(edits_of_outputs_reach_the_stream),
       cmocka_unit_test(edits_agree_with_each_other),
