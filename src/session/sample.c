@@ -11,16 +11,18 @@
  * 2020, "The Curious Case of Neural Text Degeneration", section 3.1, equations 2 and 3. Min-p:
  * Nguyen et al. 2024, "Turning Up the Heat", section 3.
  */
+#include "session/sample.h"
+
 #include "base/memory.h"
 
-#include <limn/sample.h>
 #include <math.h>
 #include <string.h>
 
 struct limn_sampler {
   limn_sampling options;
   int vocab_size;
-  float *scores;    /* (vocab_size) the logits on their way */
+  float *scores;    /* (vocab_size) the logits on their way, */
+  double *weights;  /* (vocab_size) and e^(score - max) in the end */
   int32_t *heap;    /* (vocab_size) */
   uint8_t *is_seen; /* (vocab_size), all 0 between calls */
   uint64_t random;
@@ -69,10 +71,11 @@ limn_status limn_sampler_new(int vocab_size, const limn_sampling *options, limn_
   s->options = *options;
   s->vocab_size = vocab_size;
   s->scores = limn_alloc_zeroed((size_t)vocab_size, sizeof *s->scores);
+  s->weights = limn_alloc_zeroed((size_t)vocab_size, sizeof *s->weights);
   s->heap = limn_alloc_zeroed((size_t)vocab_size, sizeof *s->heap);
   s->is_seen = limn_alloc_zeroed((size_t)vocab_size, sizeof *s->is_seen);
   s->random = options->seed;
-  if (!s->scores || !s->heap || !s->is_seen) {
+  if (!s->scores || !s->weights || !s->heap || !s->is_seen) {
     limn_sampler_free(s);
     return limn_out_of_memory(err, "a sampler");
   }
@@ -83,6 +86,7 @@ limn_status limn_sampler_new(int vocab_size, const limn_sampling *options, limn_
 void limn_sampler_free(limn_sampler *s) {
   if (!s) return;
   limn_free(s->scores);
+  limn_free(s->weights);
   limn_free(s->heap);
   limn_free(s->is_seen);
   limn_free(s);
@@ -138,15 +142,18 @@ void limn_top_ids(const float *logits, size_t n, size_t k, int32_t *ids) {
 /* ---- the steps ------------------------------------------------------------------------------- */
 
 static limn_status check_logits(const limn_sampler *s, const float *logits, limn_error *err) {
-  bool has_finite = false;
+  int n_below = 0, n_finite = 0; /* counted to the end, as vectors can */
+  for (int i = 0; i < s->vocab_size; i++) {
+    n_below += logits[i] < INFINITY;
+    n_finite += fabsf(logits[i]) < INFINITY;
+  }
+  if (n_below == s->vocab_size && n_finite > 0) return LIMN_OK;
   for (int i = 0; i < s->vocab_size; i++) {
     if (isnan(logits[i]) || (isinf(logits[i]) && logits[i] > 0.0f))
       return limn_error_set(err, LIMN_ERROR_RANGE, (uint64_t)i,
                             "the logit of token %d is %s, expected a number below infinity", i,
                             isnan(logits[i]) ? "nan" : "inf");
-    has_finite |= isfinite(logits[i]) != 0;
   }
-  if (has_finite) return LIMN_OK;
   return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
                         "all %d logits are -inf, expected a finite one", s->vocab_size);
 }
@@ -172,9 +179,19 @@ static limn_status penalize(limn_sampler *s, const int32_t *ids, size_t n, limn_
   return status;
 }
 
-static float largest(const float *scores, int n) {
-  float max = -INFINITY;
-  for (int i = 0; i < n; i++)
+/* Of several rows of numbers at once, so that none waits for the one before. */
+static float largest(const float *scores, size_t n) {
+  enum { ROWS = 16 };
+  float row[ROWS], max = -INFINITY;
+  for (int k = 0; k < ROWS; k++)
+    row[k] = -INFINITY;
+  size_t i = 0;
+  for (; i + ROWS <= n; i += ROWS)
+    for (size_t k = 0; k < ROWS; k++)
+      row[k] = scores[i + k] > row[k] ? scores[i + k] : row[k];
+  for (int k = 0; k < ROWS; k++)
+    max = row[k] > max ? row[k] : max;
+  for (; i < n; i++)
     max = scores[i] > max ? scores[i] : max;
   return max;
 }
@@ -238,7 +255,7 @@ static limn_status process(limn_sampler *s, const float *logits, const int32_t *
   memcpy(s->scores, logits, (size_t)s->vocab_size * sizeof *logits);
   status = penalize(s, ids, n, err);
   if (status != LIMN_OK) return status;
-  float top = largest(s->scores, s->vocab_size);
+  float top = largest(s->scores, (size_t)s->vocab_size);
   if (!isfinite(top))
     return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
                           "a repetition penalty of %g takes the largest logit beyond float32",
@@ -252,19 +269,18 @@ static limn_status process(limn_sampler *s, const float *logits, const int32_t *
     keep_top_p(s, 0.0f);
     keep_min_p(s, 0.0f);
   }
-  *max = largest(s->scores, s->vocab_size);
+  *max = largest(s->scores, (size_t)s->vocab_size);
   return LIMN_OK;
 }
 
 /* ---- choosing -------------------------------------------------------------------------------- */
 
 double limn_log_probability(const float *logits, size_t n, int32_t id) {
-  float max = -INFINITY;
-  for (size_t i = 0; i < n; i++) {
-    if (isnan(logits[i])) return NAN;
-    max = logits[i] > max ? logits[i] : max;
-  }
-  if (!isfinite(max)) return NAN;
+  size_t n_nan = 0;
+  for (size_t i = 0; i < n; i++)
+    n_nan += isnan(logits[i]) != 0;
+  float max = largest(logits, n);
+  if (n_nan > 0 || !isfinite(max)) return NAN;
   double sum = 0.0;
   for (size_t i = 0; i < n; i++)
     sum += weight(logits[i], max);
@@ -287,44 +303,68 @@ static double uniform(limn_sampler *s) {
   return (double)(x >> 11) * 0x1p-53; /* [0, 1) */
 }
 
+/* Leaves the weights of the distribution to draw from in s->weights; their sum, and how many are
+   not 0. */
+static double weigh(limn_sampler *s, float max, int64_t *n_left) {
+  double sum = 0.0;
+  int64_t n = 0;
+  for (int i = 0; i < s->vocab_size; i++) {
+    double w = s->weights[i] = weight(s->scores[i], max);
+    sum += w;
+    n += w > 0.0;
+  }
+  *n_left = n;
+  return sum;
+}
+
 /* The token at which the running sum of weights passes the point drawn in [0, total). */
-static int32_t draw(limn_sampler *s, double total, float max) {
+static int32_t draw(limn_sampler *s, double total) {
   double point = uniform(s) * total, sum = 0.0;
   int32_t last = 0;
   for (int32_t i = 0; i < s->vocab_size; i++) {
-    double w = weight(s->scores[i], max);
-    if (w == 0.0) continue;
+    if (s->weights[i] == 0.0) continue;
     last = i;
-    sum += w;
+    sum += s->weights[i];
     if (point < sum) break;
   }
   return last;
 }
 
-static int64_t count_left(const limn_sampler *s, float max) {
-  int64_t n = 0;
+static void divide(const limn_sampler *s, double total, float *probabilities) {
   for (int i = 0; i < s->vocab_size; i++)
-    n += weight(s->scores[i], max) > 0.0;
-  return n;
+    probabilities[i] = (float)(s->weights[i] / total);
 }
 
-limn_status limn_sample(limn_sampler *s, const float *logits, const int32_t *ids, size_t n,
-                        limn_choice *out, limn_error *err) {
+static void be_sure(const limn_sampler *s, int32_t id, float *probabilities) {
+  memset(probabilities, 0, (size_t)s->vocab_size * sizeof *probabilities);
+  probabilities[id] = 1.0f;
+}
+
+limn_status limn_sample_unscored(limn_sampler *s, const float *logits, const int32_t *ids, size_t n,
+                                 float *probabilities, limn_choice *out, limn_error *err) {
   float max;
   *out = (limn_choice){.id = -1};
   limn_status status = process(s, logits, ids, n, &max, err);
   if (status != LIMN_OK) return status;
   if (s->options.temperature > 0.0f) {
-    double total = total_weight(s->scores, s->vocab_size, max);
-    out->id = draw(s, total, max);
-    out->drawn_probability = (float)(weight(s->scores[out->id], max) / total);
-    out->n_candidates = count_left(s, max);
+    double total = weigh(s, max, &out->n_candidates);
+    out->id = draw(s, total);
+    out->drawn_probability = (float)(s->weights[out->id] / total);
+    if (probabilities) divide(s, total, probabilities);
   } else {
     out->id = first_largest(s->scores, s->vocab_size);
     out->drawn_probability = 1.0f;
     out->n_candidates = 1;
+    if (probabilities) be_sure(s, out->id, probabilities);
   }
   out->logit = logits[out->id];
+  return LIMN_OK;
+}
+
+limn_status limn_sample(limn_sampler *s, const float *logits, const int32_t *ids, size_t n,
+                        limn_choice *out, limn_error *err) {
+  limn_status status = limn_sample_unscored(s, logits, ids, n, NULL, out, err);
+  if (status != LIMN_OK) return status;
   out->log_probability = (float)limn_log_probability(logits, (size_t)s->vocab_size, out->id);
   return LIMN_OK;
 }
@@ -332,12 +372,12 @@ limn_status limn_sample(limn_sampler *s, const float *logits, const int32_t *ids
 limn_status limn_sampling_distribution(limn_sampler *s, const float *logits, const int32_t *ids,
                                        size_t n, float *probabilities, limn_error *err) {
   float max;
+  int64_t n_left;
   limn_status status = process(s, logits, ids, n, &max, err);
   if (status != LIMN_OK) return status;
-  bool is_greedy = s->options.temperature == 0.0f;
-  int32_t best = is_greedy ? first_largest(s->scores, s->vocab_size) : -1;
-  double total = total_weight(s->scores, s->vocab_size, max);
-  for (int32_t i = 0; i < s->vocab_size; i++)
-    probabilities[i] = is_greedy ? (float)(i == best) : (float)(weight(s->scores[i], max) / total);
+  if (s->options.temperature > 0.0f)
+    divide(s, weigh(s, max, &n_left), probabilities);
+  else
+    be_sure(s, first_largest(s->scores, s->vocab_size), probabilities);
   return LIMN_OK;
 }

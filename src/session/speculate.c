@@ -11,6 +11,7 @@
  * are the same. Greedy is that too. Looking guesses up in the text: Saxena 2023, "Prompt Lookup
  * Decoding".
  */
+#include "session/sample.h"
 #include "session/session.h"
 
 #include <limn/speculate.h>
@@ -158,10 +159,8 @@ static limn_status draw_guess(limn_speculator *s, int i, limn_error *err) {
   s->n_draft = n;
   const float *logits = limn_session_logits(s->o.draft, &n_rows);
   logits += (n_rows - 1) * (size_t)s->vocab_size;
-  status = limn_sample(s->drawer, logits, s->ids, n, &choice, err);
-  if (status == LIMN_OK && s->is_drawn)
-    status = limn_sampling_distribution(s->drawer, logits, s->ids, n,
-                                        s->q + (size_t)i * (size_t)s->vocab_size, err);
+  float *q = s->is_drawn ? s->q + (size_t)i * (size_t)s->vocab_size : NULL;
+  status = limn_sample_unscored(s->drawer, logits, s->ids, n, q, &choice, err);
   s->ids[n] = choice.id;
   return status;
 }
@@ -221,8 +220,10 @@ static int32_t draw_rest(limn_speculator *s, const float *q, int32_t otherwise) 
 static limn_choice describe(const limn_speculator *s, const float *logits, int32_t id) {
   limn_choice c = {.id = id, .logit = logits[id], .drawn_probability = s->p[id]};
   c.log_probability = (float)limn_log_probability(logits, (size_t)s->vocab_size, id);
+  int n = 0;
   for (int i = 0; i < s->vocab_size; i++)
-    c.n_candidates += s->p[i] > 0.0f;
+    n += s->p[i] > 0.0f;
+  c.n_candidates = n;
   return c;
 }
 
