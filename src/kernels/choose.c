@@ -103,7 +103,7 @@ typedef struct trial {
   uint16_t tiles[2 * 3 * LIMN_TILE_ROWS * TRIED_INPUTS], apart[2 * 2];
   int8_t q[TRIED_ROWS * TRIED_INPUTS];
   float scale[TRIED_ROWS * TRIED_INPUTS / LIMN_QUANT];
-  int32_t total[TRIED_ROWS * TRIED_INPUTS / LIMN_QUANT];
+  int32_t less[TRIED_ROWS * TRIED_INPUTS / LIMN_QUANT];
 } trial;
 
 /* Halves of small whole numbers, whose products and sums are exact in every order. */
@@ -146,14 +146,14 @@ static bool floats_work(const limn_kernels *k, trial *t, limn_format format, int
 }
 
 static bool bytes_work(const limn_kernels *k, trial *t) {
-  limn_quantized a = {t->q, t->scale, t->total};
+  limn_quantized a = {t->q, t->scale, t->less};
   clear_sums(t);
   k->pack(LIMN_FORMAT_Q8, t->panel, TRIED_INPUTS, t->weights);
   k->quantize(TRIED_ROWS * TRIED_INPUTS, t->x, a);
   k->product_q8(TRIED_ROWS, TRIED_INPUTS, a, TRIED_INPUTS, t->panel, t->found, LIMN_PANEL,
                 LIMN_PANEL);
   for (int64_t r = 0, s = TRIED_INPUTS / LIMN_QUANT; r < TRIED_ROWS; r++) { /* one: no tiles */
-    limn_quantized row = {a.q + r * TRIED_INPUTS, a.scale + r * s, a.total + r * s};
+    limn_quantized row = {a.q + r * TRIED_INPUTS, a.scale + r * s, a.less + r * s};
     k->product_q8(1, TRIED_INPUTS, row, TRIED_INPUTS, t->panel, t->expected + r * LIMN_PANEL,
                   LIMN_PANEL, LIMN_PANEL);
   }

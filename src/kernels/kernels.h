@@ -73,11 +73,15 @@ typedef enum limn_sum {
 /* In the order of limn_activation of limn/nn.h. */
 enum { LIMN_N_ACTIVATIONS = 5 };
 
-/* Rows of activations as whole numbers: x = scale * q. */
+/*
+ * Rows of activations as whole numbers: x = scale * q. What a product adds to an output for a block
+ * is the whole number sum(q * weight), times the row's scale, and that times the weight's.
+ */
 typedef struct limn_quantized {
-  int8_t *q;      /* (n, k), k a multiple of LIMN_QUANT, 0 behind the end */
-  float *scale;   /* (n, k / LIMN_QUANT) */
-  int32_t *total; /* (n, k / LIMN_QUANT) sums of q */
+  int8_t *q;     /* (n, k), k a multiple of LIMN_QUANT, 0 behind the end */
+  float *scale;  /* (n, k / LIMN_QUANT) */
+  int32_t *less; /* (n, k / LIMN_QUANT) minus the sums of q: what to add for each 1 that all weights
+                    have too much */
 } limn_quantized;
 
 /*
@@ -139,7 +143,7 @@ typedef struct limn_kernels {
   /* Products that round: c (n, width) += the sum over k inputs. `a` in bf16 (n, k), k even. */
   void (*product_bf16)(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
                        float *c, int64_t c_step, int64_t width);
-  /* Row i of `a` starts at q + i * a_step, scale and total + i * a_step / LIMN_QUANT. */
+  /* Row i of `a` starts at q + i * a_step, scale and less + i * a_step / LIMN_QUANT. */
   void (*product_q8)(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
                      float *c, int64_t c_step, int64_t width);
   void (*product_q4)(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,

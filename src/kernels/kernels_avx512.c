@@ -154,9 +154,13 @@ BF16 INLINE void tile_bf16(int rows, int64_t k, const uint16_t *a, int64_t a_ste
 /*
  * Four bytes at once: weights without sign, activations with. The weights have 128 (or 8) too much,
  * so the sum of activations times that is taken off first.
+ *
+ * Sums become floats and take their row's scale in place; scales are not multiplied with each other
+ * first. That is as many multiplications, but they wait for the sums and so do not get ahead of
+ * them in the two pipes that multiply anything.
  */
 VNNI INLINE void tile_bytes(int rows, int vectors, bool is_q4, int64_t k, const int8_t *q,
-                            const float *scale, const int32_t *total, int64_t a_step,
+                            const float *scale, const int32_t *less, int64_t a_step,
                             const unsigned char *block, int64_t first, float *c, int64_t c_step) {
   const int64_t block_step = a_step / LIMN_QUANT;
   V s[LIMN_TILE][4];
@@ -171,10 +175,10 @@ VNNI INLINE void tile_bytes(int rows, int vectors, bool is_q4, int64_t k, const 
     if (rows == 1) ask_ahead_for_scales(block);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
-      I less = I_SHL(I_SET(total[r * block_step + b]), is_q4 ? 3 : 7);
+      I start = I_SHL(I_SET(less[r * block_step + b]), is_q4 ? 3 : 7);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++)
-        dot[r][v] = _mm512_sub_epi32(I_SET(0), less);
+        dot[r][v] = start;
     }
 #pragma GCC unroll 8
     for (int quad = 0; quad < 8; quad++) {
@@ -204,7 +208,7 @@ VNNI INLINE void tile_bytes(int rows, int vectors, bool is_q4, int64_t k, const 
     for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++)
-        s[r][v] = V_FMA(V_OF_I(dot[r][v]), V_MUL(weight_scale[v], V_SET(scale[r * block_step + b])),
+        s[r][v] = V_FMA(V_MUL(V_OF_I(dot[r][v]), V_SET(scale[r * block_step + b])), weight_scale[v],
                         s[r][v]);
     block += is_q4 ? LIMN_BLOCK_Q4 : LIMN_BLOCK_Q8;
   }
@@ -233,9 +237,9 @@ VNNI INLINE void rows_bytes(bool is_q4, int64_t n, int64_t k, limn_quantized a, 
   for (int64_t first = 0; first < LIMN_PANEL; first += 2 * LANES)
     for (int64_t r = 0; r < whole; r += LIMN_TILE)
       tile_bytes(LIMN_TILE, 2, is_q4, k, a.q + r * a_step, a.scale + r * block_step,
-                 a.total + r * block_step, a_step, panel, first, c + r * c_step + first, c_step);
+                 a.less + r * block_step, a_step, panel, first, c + r * c_step + first, c_step);
   for (int64_t r = whole; r < n; r++)
-    tile_bytes(1, 4, is_q4, k, a.q + r * a_step, a.scale + r * block_step, a.total + r * block_step,
+    tile_bytes(1, 4, is_q4, k, a.q + r * a_step, a.scale + r * block_step, a.less + r * block_step,
                a_step, panel, 0, c + r * c_step, c_step);
 }
 
@@ -283,7 +287,7 @@ static void product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step
     }                                                                                              \
     for (int64_t r = 0; r < n; r += BESIDE) {                                                      \
       int64_t rows = n - r < BESIDE ? n - r : BESIDE, at = r * a_step;                             \
-      limn_quantized part = {a.q + at, a.scale + at / LIMN_QUANT, a.total + at / LIMN_QUANT};      \
+      limn_quantized part = {a.q + at, a.scale + at / LIMN_QUANT, a.less + at / LIMN_QUANT};       \
       copy(rows, width, beside, LIMN_PANEL, c + r * c_step, c_step);                               \
       rows_##format(rows, k, part, a_step, panel, beside, LIMN_PANEL);                             \
       copy(rows, width, c + r * c_step, c_step, beside, LIMN_PANEL);                               \
@@ -309,7 +313,7 @@ static void quantize(int64_t n, const float *x, limn_quantized out) {
     float inverse = most > 0 ? 127 / most : 0;
     if (!(most <= 3.4028234e38f) || !(inverse <= 3.4028234e38f) ||
         _mm512_cmp_ps_mask(a, a, _CMP_UNORD_Q) | _mm512_cmp_ps_mask(b, b, _CMP_UNORD_Q)) {
-      limn_quantized here = {out.q + i, out.scale + i / LIMN_QUANT, out.total + i / LIMN_QUANT};
+      limn_quantized here = {out.q + i, out.scale + i / LIMN_QUANT, out.less + i / LIMN_QUANT};
       limn_scalar_quantize(n - i < LIMN_QUANT ? n - i : LIMN_QUANT, x + i, here);
       continue;
     }
@@ -318,7 +322,7 @@ static void quantize(int64_t n, const float *x, limn_quantized out) {
     _mm_storeu_si128((__m128i *)(void *)(out.q + i), _mm512_cvtepi32_epi8(p));
     _mm_storeu_si128((__m128i *)(void *)(out.q + i + LANES), _mm512_cvtepi32_epi8(q));
     out.scale[i / LIMN_QUANT] = most / 127;
-    out.total[i / LIMN_QUANT] = _mm512_reduce_add_epi32(_mm512_add_epi32(p, q));
+    out.less[i / LIMN_QUANT] = -_mm512_reduce_add_epi32(_mm512_add_epi32(p, q));
   }
 }
 

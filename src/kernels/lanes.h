@@ -368,10 +368,10 @@ static inline int32_t two_of(const int8_t *q) {
 }
 
 INLINE void widened_row_bytes(bool is_q4, int64_t k, const int8_t *q, const float *scale,
-                              const int32_t *total, const unsigned char *block, V *s) {
+                              const int32_t *less, const unsigned char *block, V *s) {
   for (int64_t b = 0; b * LIMN_QUANT < k; b++, q += LIMN_QUANT) {
     I dot[VECTORS];
-    EACH_VECTOR dot[v] = I_SET((is_q4 ? -8 : -128) * total[b]);
+    EACH_VECTOR dot[v] = I_SET((is_q4 ? 8 : 128) * less[b]);
     for (int quad = 0; quad < LIMN_QUANT / 4; quad++) {
       I even = I_SET(two_of(q + 4 * quad)), odd = I_SET(two_of(q + 4 * quad + 1));
       EACH_VECTOR {
@@ -382,8 +382,8 @@ INLINE void widened_row_bytes(bool is_q4, int64_t k, const int8_t *q, const floa
       }
     }
     EACH_VECTOR {
-      V both = V_MUL(V_LOAD_BF16(block + v * LANES * 2), V_SET(scale[b]));
-      s[v] = V_FMA(V_OF_I(dot[v]), both, s[v]);
+      V scaled = V_MUL(V_OF_I(dot[v]), V_SET(scale[b]));
+      s[v] = V_FMA(scaled, V_LOAD_BF16(block + v * LANES * 2), s[v]);
     }
     block += is_q4 ? LIMN_BLOCK_Q4 : LIMN_BLOCK_Q8;
   }
@@ -409,15 +409,15 @@ static void widened_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step
 static void widened_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
                        float *c, int64_t c_step, int64_t width) {
   const int64_t step = a_step / LIMN_QUANT;
-  WIDENED_ROWS(widened_row_bytes(false, k, a.q + r * a_step, a.scale + r * step, a.total + r * step,
+  WIDENED_ROWS(widened_row_bytes(false, k, a.q + r * a_step, a.scale + r * step, a.less + r * step,
                                  panel, s))
 }
 
 static void widened_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
                        float *c, int64_t c_step, int64_t width) {
   const int64_t step = a_step / LIMN_QUANT;
-  WIDENED_ROWS(widened_row_bytes(true, k, a.q + r * a_step, a.scale + r * step, a.total + r * step,
-                                 panel, s))
+  WIDENED_ROWS(
+      widened_row_bytes(true, k, a.q + r * a_step, a.scale + r * step, a.less + r * step, panel, s))
 }
 
 /* ---- functions --------------------------------------------------------------------------------

@@ -137,12 +137,12 @@ void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out) {
     bool is_finite = isfinite(most) && most > 0;
     out.scale[b] = most / 127;
     float inverse = is_finite ? 127 / most : 0;
-    out.total[b] = 0;
+    out.less[b] = 0;
     for (int64_t i = 0; i < LIMN_QUANT; i++) {
       float q =
           i < count && is_finite && isfinite(inverse) ? rintf(x[b * LIMN_QUANT + i] * inverse) : 0;
       out.q[b * LIMN_QUANT + i] = (int8_t)q;
-      out.total[b] += (int32_t)q;
+      out.less[b] -= (int32_t)q;
     }
   }
 }
@@ -158,8 +158,8 @@ void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out) {
           int dot = 0;                                                                             \
           for (int64_t i = 0; i < LIMN_QUANT; i++)                                                 \
             dot += q[i] * number_##format(block, i, j);                                            \
-          float scale = a.scale[r * a_step / LIMN_QUANT + b] * scale_at(block, j);                 \
-          c[r * c_step + j] = fused((float)dot, scale, c[r * c_step + j]);                         \
+          float scaled = (float)dot * a.scale[r * a_step / LIMN_QUANT + b];                        \
+          c[r * c_step + j] = fused(scaled, scale_at(block, j), c[r * c_step + j]);                \
         }                                                                                          \
   }
 PRODUCT(q8, LIMN_BLOCK_Q8)

@@ -483,7 +483,7 @@ INLINE void scale_dots(const int32_t *dot, const float *weight_scale, const floa
   V s = V_LOAD(weight_scale);
 #pragma GCC unroll 16
   for (int r = 0; r < SIDE; r++)
-    sum[r] = V_FMA(V_LOAD_INTS(dot + r * SIDE), V_MUL(s, V_SET(scale[r * scale_step])), sum[r]);
+    sum[r] = V_FMA(V_MUL(V_LOAD_INTS(dot + r * SIDE), V_SET(scale[r * scale_step])), s, sum[r]);
 }
 
 /* c (16, 16) += 16 rows times 16 outputs; the sums stay in registers. */

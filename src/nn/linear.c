@@ -35,7 +35,7 @@ static limn_quantized quantized_at(void *scratch, int64_t n, int64_t n_in) {
   size_t count = (size_t)(n * rounded_step(n_in));
   limn_quantized q = {.q = scratch};
   q.scale = (float *)(void *)((unsigned char *)scratch + count);
-  q.total = (int32_t *)(void *)(q.scale + count / LIMN_QUANT);
+  q.less = (int32_t *)(void *)(q.scale + count / LIMN_QUANT);
   return q;
 }
 
@@ -105,7 +105,7 @@ static void round_rows(void *user, size_t i) {
     const float *x = c->x + r * c->x_step;
     int64_t at = r * step;
     uint16_t *halves = (uint16_t *)c->scratch + at;
-    limn_quantized row = {q.q + at, q.scale + at / LIMN_QUANT, q.total + at / LIMN_QUANT};
+    limn_quantized row = {q.q + at, q.scale + at / LIMN_QUANT, q.less + at / LIMN_QUANT};
     if (c->arithmetic == LIMN_ARITHMETIC_INT8) {
       j->l->kernels->quantize(n_in, x, row);
     } else {
@@ -157,7 +157,7 @@ static void add_rounded(const limn_linear *l, const limn_linear_call *c, const u
     return;
   }
   limn_quantized all = quantized_at(c->scratch, c->n, l->n_in);
-  limn_quantized a = {all.q + at, all.scale + at / LIMN_QUANT, all.total + at / LIMN_QUANT};
+  limn_quantized a = {all.q + at, all.scale + at / LIMN_QUANT, all.less + at / LIMN_QUANT};
   (l->format == LIMN_FORMAT_Q8 ? l->kernels->product_q8 : l->kernels->product_q4)(
       n, l->n_in, a, step, panel, y, y_step, width);
 }

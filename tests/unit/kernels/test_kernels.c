@@ -335,9 +335,9 @@ static void check_whole_numbers(const limn_kernels *t, limn_format format) {
   static float x[N * K], rows[K * LIMN_PANEL], w[K * LIMN_PANEL], c[N * LIMN_PANEL];
   static int8_t q[N * K];
   static float scale[N * BLOCKS];
-  static int32_t total[N * BLOCKS];
+  static int32_t less[N * BLOCKS];
   static unsigned char panel[BLOCKS * LIMN_BLOCK_Q8];
-  limn_quantized a = {q, scale, total};
+  limn_quantized a = {q, scale, less};
   fill(x, N * K);
   fill(rows, K * LIMN_PANEL);
   t->pack(format, panel, K, rows);
@@ -382,26 +382,26 @@ static void quantizing_ends_with_zeros(void **state) {
     for (int64_t n = 1; n <= 65; n++) {
       float *x = guard_take(g, (size_t)n * sizeof *x), scale[3];
       int8_t q[96];
-      int32_t total[3];
+      int32_t less[3];
       fill(x, n);
       memset(q, 1, sizeof q);
-      t->quantize(n, x, (limn_quantized){q, scale, total});
+      t->quantize(n, x, (limn_quantized){q, scale, less});
       int64_t end = (n + 31) / 32 * 32;
       for (int64_t b = 0; b < end / 32; b++) {
         int32_t sum = 0;
         for (int i = 0; i < 32; i++)
           sum += q[b * 32 + i];
-        assert_int_equal(sum, total[b]);
+        assert_int_equal(-sum, less[b]);
       }
       for (int64_t i = n; i < 96; i++)
         assert_int_equal(q[i], i < end ? 0 : 1);
     }
     float special[64] = {0, NAN}, scale[2];
     int8_t q[64];
-    int32_t total[2];
+    int32_t less[2];
     special[40] = 1e-44f;
-    t->quantize(64, special, (limn_quantized){q, scale, total});
-    assert_true(isnan(scale[0]) && total[0] == 0 && isfinite(scale[1]) && total[1] == 0);
+    t->quantize(64, special, (limn_quantized){q, scale, less});
+    assert_true(isnan(scale[0]) && less[0] == 0 && isfinite(scale[1]) && less[1] == 0);
   }
   guard_free(g);
 }

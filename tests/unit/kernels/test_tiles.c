@@ -442,12 +442,12 @@ static bytes_problem bytes_of(limn_format format, int64_t n, int64_t k) {
   bytes_problem p = {.n = n, .k = k};
   p.a.q = guarded((size_t)(n * step));
   p.a.scale = guarded((size_t)(n * blocks) * sizeof(float));
-  p.a.total = guarded((size_t)(n * blocks) * sizeof(int32_t));
+  p.a.less = guarded((size_t)(n * blocks) * sizeof(int32_t));
   p.panel = guarded(limn_panel_size(format, k));
   for (int64_t r = 0; r < n; r++) {
     fill(x, k);
     limn_kernels_scalar.quantize(
-        k, x, (limn_quantized){p.a.q + r * step, p.a.scale + r * blocks, p.a.total + r * blocks});
+        k, x, (limn_quantized){p.a.q + r * step, p.a.scale + r * blocks, p.a.less + r * blocks});
   }
   fill(rows, k * LIMN_PANEL);
   for (int64_t k0 = 0; k0 < k; k0 += LIMN_CHUNK)
