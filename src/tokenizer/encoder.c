@@ -138,6 +138,7 @@ static limn_status grow(limn_tokens *tokens, bool no_offsets, size_t n, limn_err
   while (capacity <= n)
     capacity *= 2;
   int32_t *ids = limn_resize(tokens->ids, capacity, sizeof *ids);
+  if (ids) limn_want_huge_pages(ids, capacity * sizeof *ids);
   if (ids) tokens->ids = ids;
   size_t *offsets = no_offsets ? NULL : limn_resize(tokens->offsets, capacity, sizeof *offsets);
   if (offsets) tokens->offsets = offsets;

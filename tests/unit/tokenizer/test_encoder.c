@@ -778,6 +778,46 @@ static void batches_keep_the_order_of_texts(void **state) {
   }
 }
 
+/*
+ * Texts of one vocabulary, of which the first is so long that what follows waits for it: workers
+ * meet the same pieces at the same time, short and long ones.
+ */
+static void workers_agree(void **state) {
+  (void)state;
+  enum { MOST = 400000, N = 250 };
+  static unsigned char bytes[MOST + 64];
+  static int32_t expected[MOST];
+  static const size_t caches[] = {0, 5000, 300000, 4000000};
+  limn_text texts[N];
+  size_t ends[N], n_texts = 0, n_expected = 0;
+  uint32_t seed = 67;
+  limn_error err;
+  size_t n = wordy_text(&seed, bytes, MOST);
+  for (size_t at = 0; n_texts < N; n_texts++) {
+    size_t wanted = n_texts == 0 ? 60000 : next_random(&seed) % 3000;
+    size_t size = wanted < n - at ? wanted : n - at;
+    texts[n_texts] = (limn_text){(const char *)bytes + at, size};
+    n_expected += encode_plainly(gpt2, &bpe, bytes + at, size, expected + n_expected);
+    ends[n_texts] = n_expected;
+    at += size;
+  }
+  for (int n_threads = 1; n_threads <= 5; n_threads++) {
+    limn_pool *pool;
+    CHECK_OK(limn_pool_new(n_threads, &pool, &err), err);
+    for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
+      limn_batch batch;
+      CHECK_OK(limn_tokenizer_encode_batch(gpt2, pool, texts, N, LIMN_SPECIAL_AS_TEXT, caches[c],
+                                           &batch, &err),
+               err);
+      for (size_t i = 0; i < N; i++)
+        assert_int_equal(batch.starts[i + 1], ends[i]);
+      assert_memory_equal(batch.ids, expected, n_expected * sizeof *expected);
+      limn_batch_deinit(&batch);
+    }
+    limn_pool_free(pool);
+  }
+}
+
 static void offsets_in_characters(void **state) {
   (void)state;
   static const char text[] = "a\xc3\xa9\xe4\xb8\xad\xff\xf0\x9f\x98\x80z";
@@ -867,6 +907,36 @@ static void every_allocation_may_fail(void **state) {
   }
 }
 
+/* What workers ask for, and when, differs from run to run; what fails is told all the same. */
+static void batches_may_fail_on_a_team(void **state) {
+  (void)state;
+  enum { MOST = 20000, N = 40 };
+  static unsigned char bytes[MOST + 64];
+  limn_text texts[N];
+  uint32_t seed = 71;
+  limn_error err;
+  limn_pool *pool;
+  size_t each = wordy_text(&seed, bytes, MOST) / N;
+  for (size_t i = 0; i < N; i++)
+    texts[i] = (limn_text){(const char *)bytes + i * each, each};
+  CHECK_OK(limn_pool_new(3, &pool, &err), err);
+  bool was_asked = true;
+  for (int64_t k = 0; was_asked; k++) {
+    limn_batch batch;
+    fail_allocation(k);
+    limn_status status = limn_tokenizer_encode_batch(gpt2, pool, texts, N, LIMN_SPECIAL_AS_TEXT,
+                                                     10000, &batch, &err);
+    was_asked = allocations_asked() > k;
+    assert_int_equal(status, was_asked ? LIMN_ERROR_MEMORY : LIMN_OK);
+    if (was_asked) assert_null(batch.ids);
+    limn_batch_deinit(&batch);
+    assert_int_equal(allocations_live(), 0);
+    assert_true(was_asked || k > 10);
+  }
+  fail_allocation(-1);
+  limn_pool_free(pool);
+}
+
 int main(void) {
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(every_loop_and_cache_gives_the_same_ids),
@@ -888,9 +958,11 @@ int main(void) {
       cmocka_unit_test(a_stream_refuses_special_tokens),
       cmocka_unit_test(a_long_piece_in_single_bytes_takes_no_square),
       cmocka_unit_test(batches_keep_the_order_of_texts),
+      cmocka_unit_test(workers_agree),
       cmocka_unit_test(offsets_in_characters),
       cmocka_unit_test(decodes_into_what_there_is),
       cmocka_unit_test(every_allocation_may_fail),
+      cmocka_unit_test(batches_may_fail_on_a_team),
   };
   return cmocka_run_group_tests(tests, open_gpt2, close_gpt2);
 }
