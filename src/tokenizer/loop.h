@@ -38,10 +38,18 @@ static inline bool classify_high(const unsigned char *text, limn_block *b, uint6
 }
 #endif
 
-static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b) {
+#ifndef LIMN_LOOP_TYPOGRAPHIC
+static inline bool classify_typographic(const unsigned char *text, limn_block *b) {
+  (void)text;
+  return b->high != 0;
+}
+#endif
+
+/* Where text beyond ASCII is to be expected, no branch asks whether there is some. */
+static INLINE void look_at(const unsigned char *text, unsigned n, bool is_mixed, limn_block *b) {
   classify(text, b);
   b->n = n;
-  if (b->high) {
+  if ((is_mixed | (b->high != 0)) && classify_typographic(text, b)) {
     uint64_t classes[4] = {0};
     if (!classify_high(text, b, classes)) {
       memset(classes, 0, sizeof classes);
@@ -53,14 +61,18 @@ static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b)
   }
 }
 
-static INLINE uint64_t starts_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
+/* *high gathers the bytes beyond ASCII. */
+static INLINE uint64_t starts_of(limn_pattern pattern, const unsigned char *text, unsigned n,
+                                 bool is_mixed, uint64_t *high) {
   limn_block b = {0};
-  look_at(text, n, &b);
+  look_at(text, n, is_mixed, &b);
+  *high |= b.high;
   return limn_block_starts(pattern, &b, text);
 }
 
 static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
-  return starts_of(pattern, text, n);
+  uint64_t high = 0;
+  return starts_of(pattern, text, n, false, &high);
 }
 
 /*
@@ -70,11 +82,14 @@ static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsign
  */
 #define ENOUGH_PIECES 256
 #define ENOUGH_MISSED 64
+/* So many spans with nothing beyond ASCII, and it is expected no more. */
+#define MIXED_SPANS   8
 #define MOST_PIECES   (ENOUGH_PIECES + SPAN_PIECES)
 #define MOST_MISSED   (ENOUGH_MISSED + SPAN_PIECES)
 
 typedef struct waiting {
   size_t n, n_missed, n_large, age;
+  unsigned n_mixed; /* spans for which characters beyond ASCII are to be expected */
   int32_t ids[MOST_PIECES + SPAN_SLACK][2];
   /* Of each that was missed: which piece it is, its key, where its slot is, where its bytes are. */
   uint32_t missed[MOST_MISSED + SPAN_SLACK];
@@ -329,7 +344,7 @@ static INLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
 static size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n, size_t at) {
   if (n - at < BLOCK + MARGIN) return 0;
   limn_block b = {0};
-  look_at(text + at, BLOCK, &b);
+  look_at(text + at, BLOCK, false, &b);
   const unsigned whole = b.n; /* to the end of a character */
   bool is_east = false, is_word = limn_block_starts(pattern, &b, text + at) == 1 &&
                                   limn_block_is_word(pattern, &b, text + at, whole, &is_east);
@@ -337,7 +352,7 @@ static size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n
     at += b.n;
     if (n - at < BLOCK + MARGIN) return 0;
     b = (limn_block){0};
-    look_at(text + at, BLOCK, &b);
+    look_at(text + at, BLOCK, false, &b);
     uint64_t rest = ~limn_block_word(pattern, &b, text + at, is_east) & limn_below(b.n);
     unsigned end = (unsigned)__builtin_ctzll(rest | (uint64_t)1 << 63);
     if (rest) return limn_block_word_ends(pattern, &b, end) ? at + end : 0;
@@ -379,6 +394,8 @@ static INLINE size_t run_span(const limn_encoder *e, limn_pattern pattern,
                               bool *is_stuck) {
   span s;
   size_t done = 0, most = left;
+  uint64_t high = 0;
+  const bool is_mixed = w->n_mixed != 0;
   s.n = 0;
   if (left < BLOCK + MARGIN) {
     *is_stuck = is_open; /* bytes to come may change what the copy would end */
@@ -390,7 +407,7 @@ static INLINE size_t run_span(const limn_encoder *e, limn_pattern pattern,
   }
   s.text = text;
   while (done < most && s.n <= SPAN_PIECES - BLOCK_PIECES) {
-    uint64_t starts = starts_of(pattern, text + done, BLOCK);
+    uint64_t starts = starts_of(pattern, text + done, BLOCK, is_mixed, &high);
     /* What is behind the last that fits is for the next block. */
     if (__builtin_expect(__builtin_popcountll(starts) > BLOCK_PIECES + 1, 0))
       starts &= below_nth(starts, BLOCK_PIECES + 1);
@@ -401,6 +418,7 @@ static INLINE size_t run_span(const limn_encoder *e, limn_pattern pattern,
     take_block(&s, text + done, done, starts, e->hot_shift);
     done += 63 - (size_t)__builtin_clzll(starts);
   }
+  w->n_mixed = high != 0 ? MIXED_SPANS : w->n_mixed - (w->n_mixed != 0);
   s.size = (uint32_t)done;
   take_span(e, w, &s);
   return done;
@@ -413,6 +431,7 @@ static INLINE limn_status run_as(limn_pattern pattern, limn_encoder *e, const un
   size_t n_plain = has_blocks ? 0 : SIZE_MAX; /* how many pieces to leave to the plain splitter */
   waiting w;
   w.n = w.n_missed = 0;
+  w.n_mixed = 0;
   w.copied = NULL;
   while (*at < n && status == LIMN_OK && !e->sink.is_full) {
     size_t n_done = 0;

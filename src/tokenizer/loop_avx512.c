@@ -20,10 +20,11 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   const __m512i parts_high = _mm512_loadu_si512(limn_parts + 64);
   __m512i bytes = _mm512_loadu_si512(text);
   b->high = _mm512_movepi8_mask(bytes);
-  /* The upper bit of an index does not count: bytes beyond ASCII are taken out below. */
+  /* The upper bit of an index does not count: bytes beyond ASCII are taken out. */
   __m512i kinds = _mm512_permutex2var_epi8(kinds_low, bytes, kinds_high);
   __m512i parts = _mm512_permutex2var_epi8(parts_low, bytes, parts_high);
-#define HAS(of, bit) _mm512_movepi8_mask(_mm512_slli_epi16(of, 7 - (bit)))
+  const __mmask64 ascii = ~b->high;
+#define HAS(of, bit) _mm512_mask_test_epi8_mask(ascii, of, _mm512_set1_epi8((char)(1 << (bit))))
   b->upper = HAS(kinds, 0);
   b->lower = HAS(kinds, 1);
   b->number = HAS(kinds, 2);
@@ -38,22 +39,26 @@ static inline void classify(const unsigned char *text, limn_block *b) {
   b->e = HAS(parts, 3);
   b->visible = HAS(parts, 4);
 #undef HAS
-  if (b->high) {
-    uint64_t ascii = ~b->high;
-    b->upper &= ascii;
-    b->lower &= ascii;
-    b->number &= ascii;
-    b->space &= ascii;
-    b->newline &= ascii;
-    b->blank &= ascii;
-    b->apostrophe &= ascii;
-    b->slash &= ascii;
-    b->one &= ascii;
-    b->first &= ascii;
-    b->ell &= ascii;
-    b->e &= ascii;
-    b->visible &= ascii;
-  }
+}
+
+/*
+ * Dashes, quotation marks, bullets, the ellipsis: U+2010 to U+2027, E2 80 90 to E2 80 A7, are
+ * punctuation. Much of English has nothing else beyond ASCII, and which blocks have some cannot be
+ * foreseen, so they are looked for in all. Whether there is more.
+ */
+static inline bool classify_typographic(const unsigned char *text, limn_block *b) {
+  const __m512i first = _mm512_loadu_si512(text), third = _mm512_loadu_si512(text + 2);
+  uint64_t is = _mm512_cmpeq_epi8_mask(first, _mm512_set1_epi8((char)0xe2));
+  is = _mm512_mask_cmpeq_epi8_mask(is, _mm512_loadu_si512(text + 1), _mm512_set1_epi8((char)0x80));
+  is = _mm512_mask_cmplt_epu8_mask(is, _mm512_sub_epi8(third, _mm512_set1_epi8((char)0x90)),
+                                   _mm512_set1_epi8(0x18));
+  uint64_t tail = is << 1 | is << 2;
+  unsigned cut = (unsigned)_tzcnt_u64(is & (uint64_t)3 << 62);
+  b->n = cut < b->n ? cut : b->n;
+  b->tail = tail;
+  b->punct = is | tail;
+  b->visible |= is | tail;
+  return b->high != (is | tail);
 }
 
 /* Of 256 bits at each of 64 places: bit `at` of byte `which`, as a mask. */
@@ -124,6 +129,7 @@ static inline bool classify_high(const unsigned char *text, limn_block *b, uint6
 }
 
 #define LIMN_LOOP_HIGH
+#define LIMN_LOOP_TYPOGRAPHIC
 
 static const uint8_t numbers[64] = {0,  1,  2,  3,  4,  5,  6,  7,  8,  9,  10, 11, 12, 13, 14, 15,
                                     16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31,

@@ -223,7 +223,7 @@ static inline uint64_t limn_block_lines(limn_block *b, const unsigned char *text
   uint64_t starts = limn_block_digits(b, rules.by_three) | alone;
   starts |= limn_block_spaces(b, b->space & ~absorbed, solid);
   starts |= limn_block_words(b, letters, alone);
-  if (b->high) limn_block_end_at_long_s(b, text);
+  limn_block_end_at_long_s(b, text);
   if (rules.cased) {
     uint64_t quotes = rules.contractions ? b->apostrophe & letters << 1 : 0;
     uint64_t one = limn_block_short(b, quotes), two = limn_block_long(b, quotes);
