@@ -1,10 +1,8 @@
 /*
  * encoder.c - what a thread needs to encode: a cache of pieces, room to merge, and where ids go.
  *
- * Most pieces of a text have been seen before, so most of encoding is remembering. The cache is
- * a table of pairs of slots (encoder.h); a new piece takes a free place of its pair, or of those
- * beside it. The store beside the table holds what does not fit into a slot. When the store is
- * full, both are emptied: remembering begins anew, and the memory stays what it was.
+ * Most pieces of a text have been seen before, so most of encoding is remembering (cache.h). What
+ * is new is merged, several pieces at a time.
  */
 #include "tokenizer/encoder.h"
 #include "tokenizer/pipeline.h"
@@ -57,32 +55,7 @@ const limn_encoder_loop *limn_loop_best(void) {
 /* ---- opening and closing ------------------------------------------------------------------------
  */
 
-#define LEAST_PAIRS 32
-#define LEAST_HOT   64
-#define MOST_HOT    ((size_t)1 << 14)
-#define MOST_CACHE  ((size_t)1 << 34)
-#define HUGE_WORTH  ((size_t)1 << 21)
-
-/* What a cache of so many bytes has: hot pieces, and of the rest two thirds pairs, a third store.
- */
-typedef struct shares {
-  size_t n_hot, n_pairs, store_size;
-} shares;
-
-static shares share_out(size_t cache_bytes) {
-  shares s = {LEAST_HOT, LEAST_PAIRS, 0};
-  while (s.n_hot < MOST_HOT && 16 * s.n_hot * sizeof(limn_hot) <= cache_bytes)
-    s.n_hot *= 2;
-  size_t hot = s.n_hot * sizeof(limn_hot), left = cache_bytes > hot ? cache_bytes - hot : 0;
-  size_t n = left / 3 * 2 / (2 * sizeof(limn_slot)), doublings = 0;
-  for (; n >> doublings >= 2 * (size_t)LEAST_PAIRS; doublings++)
-    ;
-  /* Pairs double until there is no more room: as many as doubling gives. */
-  if (n > LEAST_PAIRS) s.n_pairs = (n >> doublings & ~(size_t)(LIMN_NEIGHBOURS - 1)) << doublings;
-  size_t used = 2 * s.n_pairs * sizeof(limn_slot);
-  s.store_size = left > used ? (left - used) / 16 * 16 : 0;
-  return s;
-}
+#define MOST_CACHE ((size_t)1 << 34)
 
 limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
                                   const limn_encoder_loop *loop, limn_encoder **out,
@@ -91,25 +64,14 @@ limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
   limn_encoder *e = limn_alloc(sizeof *e);
   if (!e) return limn_out_of_memory(err, "an encoder");
   memset(e, 0, offsetof(limn_encoder, ids));
-  shares s = share_out(cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE);
   e->t = t;
   e->loop = loop;
-  e->most_pairs = s.n_pairs;
-  e->store_size = s.store_size;
-  e->hot = limn_alloc_aligned(s.n_hot + 1, sizeof *e->hot);
-  e->slots = limn_alloc_aligned(2 * s.n_pairs + 1, sizeof *e->slots);
-  e->store = limn_alloc(e->store_size + LIMN_STORE_SLACK);
-  if (!e->hot || !e->slots || !e->store) {
+  size_t bytes = cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE;
+  limn_status status = limn_cache_init(&e->cache, bytes, loop->hash, err);
+  if (status != LIMN_OK) {
     limn_encoder_free(e);
-    return limn_out_of_memory(err, "an encoder's cache");
+    return status;
   }
-  e->n_hot = s.n_hot;
-  e->hot_shift = 64 - (unsigned)__builtin_ctzll(s.n_hot);
-  memset(e->hot, 0, s.n_hot * sizeof *e->hot);
-  for (e->n_pairs = s.n_pairs; e->n_pairs >= 2 * LEAST_PAIRS;)
-    e->n_pairs /= 2;
-  memset(e->slots, 0, 2 * e->n_pairs * sizeof *e->slots);
-  memset(e->slots + 2 * s.n_pairs, 0, sizeof *e->slots); /* looked at beside the last pair */
   *out = e;
   return LIMN_OK;
 }
@@ -123,9 +85,7 @@ void limn_encoder_free(limn_encoder *e) {
   if (!e) return;
   limn_bpe_deinit(&e->bpe);
   limn_pipeline_run_free(e->run);
-  limn_free_aligned(e->hot);
-  limn_free_aligned(e->slots);
-  limn_free(e->store);
+  limn_cache_deinit(&e->cache);
   limn_free(e);
 }
 
@@ -200,112 +160,6 @@ limn_status limn_encoder_push(limn_encoder *e, int32_t id, limn_error *err) {
   return status;
 }
 
-/* ---- the store ----------------------------------------------------------------------------------
- */
-
-/*
- * Puts a slot into its pair or, where that is full, into the neighbouring ones; where all are, in
- * the place of its pair's second. What came first is met most, and stays where it is found at
- * once. Whether one more is in use then.
- */
-static bool put_slot(limn_slot *slots, size_t pair, const limn_slot *slot) {
-  for (size_t i = 0; i < 2 * LIMN_NEIGHBOURS; i++) {
-    limn_slot *place = slots + 2 * (pair ^ i >> 1) + (i & 1);
-    if (place->high != 0) continue;
-    *place = *slot;
-    return true;
-  }
-  slots[2 * pair + 1] = *slot;
-  return false;
-}
-
-static size_t pair_of(const limn_encoder *e, uint64_t low, uint64_t high) {
-  return limn_slot_pair(e->n_pairs, e->loop->hash(low, high));
-}
-
-/*
- * Doubles the pairs where they lie, from the last to the first: those of LIMN_NEIGHBOURS go to
- * twice as many, which no pair before them needs any more.
- */
-static void grow_pairs(limn_encoder *e) {
-  size_t n_old = e->n_pairs, size = 2 * n_old * 2 * sizeof(limn_slot);
-  /* Once it is worth it: before, a page of two million bytes would be one too many. */
-  if (size >= HUGE_WORTH && size < 2 * HUGE_WORTH)
-    limn_want_huge_pages(e->slots, 2 * e->most_pairs * sizeof *e->slots);
-  e->n_used = 0;
-  e->n_pairs = 2 * n_old;
-  for (size_t i = n_old / LIMN_NEIGHBOURS; i-- > 0;) {
-    limn_slot old[2 * LIMN_NEIGHBOURS];
-    memcpy(old, e->slots + 2 * LIMN_NEIGHBOURS * i, sizeof old);
-    memset(e->slots + 4 * LIMN_NEIGHBOURS * i, 0, 2 * sizeof old);
-    for (size_t k = 0; k < 2 * LIMN_NEIGHBOURS; k++) {
-      if (old[k].high != 0)
-        e->n_used += put_slot(e->slots, pair_of(e, old[k].low, old[k].high), &old[k]);
-    }
-  }
-}
-
-static void add_slot(limn_encoder *e, const limn_slot *slot) {
-  if (2 * e->n_used > e->n_pairs && e->n_pairs < e->most_pairs) grow_pairs(e);
-  e->n_used += put_slot(e->slots, pair_of(e, slot->low, slot->high), slot);
-}
-
-static const limn_slot *find_slot(const limn_encoder *e, uint64_t low, uint64_t high) {
-  size_t pair = pair_of(e, low, high);
-  for (size_t i = 0; i < 2 * LIMN_NEIGHBOURS; i++) {
-    const limn_slot *slot = e->slots + 2 * (pair ^ i >> 1) + (i & 1);
-    if (slot->low == low && slot->high == high) return slot;
-  }
-  return NULL;
-}
-
-static void forget_all(limn_encoder *e) {
-  memset(e->slots, 0, 2 * e->n_pairs * sizeof *e->slots);
-  e->n_used = 0;
-  e->store_used = 0;
-  e->age++;
-}
-
-/* Room for so many bytes in the store, or NULL; *at is where. */
-static unsigned char *take_store(limn_encoder *e, size_t size, uint32_t *at) {
-  if (size > e->store_size / 4) return NULL;
-  if (size > e->store_size - e->store_used) forget_all(e);
-  unsigned char *taken = e->store + e->store_used;
-  *at = (uint32_t)(e->store_used / 4);
-  e->store_used += size;
-  return taken;
-}
-
-static void keep_long(limn_encoder *e, const uint64_t key[2], const unsigned char *piece, size_t n,
-                      const int32_t *ids, size_t n_ids) {
-  limn_slot slot = {key[0], key[1], {0}};
-  unsigned char *at = take_store(e, limn_store_padded(n) + n_ids * sizeof *ids, &slot.ids[1]);
-  if (!at) return;
-  slot.ids[0] = (uint32_t)LIMN_LONG_IN_STORE << LIMN_ID_BITS | (uint32_t)n;
-  slot.ids[2] = (uint32_t)n_ids;
-  memcpy(at, piece, n);
-  memcpy(at + limn_store_padded(n), ids, n_ids * sizeof *ids);
-  add_slot(e, &slot);
-}
-
-/* Whether there is a slot for it now, which is given. */
-static bool keep_short(limn_encoder *e, uint64_t low, uint64_t high, const int32_t *ids,
-                       size_t n_ids, limn_slot *given) {
-  limn_slot slot = {low, high, {0}};
-  if (n_ids <= LIMN_SLOT_IDS) {
-    memcpy(slot.ids, ids, n_ids * sizeof *ids);
-    slot.ids[0] |= (uint32_t)n_ids << LIMN_ID_BITS;
-  } else {
-    unsigned char *at = take_store(e, n_ids * sizeof *ids, &slot.ids[1]);
-    if (!at) return false;
-    slot.ids[0] = (uint32_t)(LIMN_IN_STORE + n_ids) << LIMN_ID_BITS;
-    memcpy(at, ids, n_ids * sizeof *ids);
-  }
-  add_slot(e, &slot);
-  *given = slot;
-  return true;
-}
-
 /* ---- pieces -------------------------------------------------------------------------------------
  */
 
@@ -353,48 +207,61 @@ static limn_status merge_piece(limn_encoder *e, const unsigned char *piece, size
 static limn_status long_piece(limn_encoder *e, const unsigned char *piece, size_t n,
                               limn_error *err) {
   uint64_t key[2];
-  size_t before = e->n_ids;
-  if (n > LIMN_KEPT_PIECE || e->store_size == 0) return merge_piece(e, piece, n, err);
+  size_t before = e->n_ids, n_ids;
+  if (n > LIMN_KEPT_PIECE || e->cache.store_size == 0) return merge_piece(e, piece, n, err);
   limn_hash_piece(piece, n, key);
-  const limn_slot *slot = find_slot(e, key[0], key[1]);
-  const unsigned char *ids = slot ? limn_slot_long(e, slot->ids, piece, n) : NULL;
+  const int32_t *ids = limn_cache_find_long(&e->cache, key, piece, n, &n_ids);
   if (ids) {
-    limn_store_put(ids, slot->ids[2], e->ids + e->n_ids);
-    e->n_ids += slot->ids[2];
+    memcpy(e->ids + e->n_ids, ids, n_ids * sizeof *ids);
+    e->n_ids += n_ids;
     return LIMN_OK;
   }
   limn_status status = merge_piece(e, piece, n, err);
   if (status == LIMN_OK && e->n_ids > before)
-    keep_long(e, key, piece, n, e->ids + before, e->n_ids - before);
+    limn_cache_keep_long(&e->cache, key, piece, n, e->ids + before, e->n_ids - before);
   return status;
 }
 
-limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size_t n,
-                               limn_error *err) {
+static void short_piece(limn_encoder *e, const unsigned char *piece, size_t n) {
   uint64_t key[2] = {0, 0};
+  int32_t *out = e->ids + e->n_ids;
+  memcpy(key, piece, n);
+  key[1] |= (uint64_t)n << 56;
+  limn_answer answer = limn_cache_find(&e->cache, key);
+  if (answer.first == LIMN_ANSWER_NONE) {
+    size_t n_ids = merge_small(e, piece, n, out);
+    limn_cache_keep(&e->cache, key, out, n_ids);
+    e->n_ids += n_ids;
+  } else if (limn_answer_stored(answer) > 0) {
+    memcpy(out, limn_cache_stored(&e->cache, answer), limn_answer_stored(answer) * sizeof *out);
+    e->n_ids += limn_answer_stored(answer);
+  } else {
+    out[0] = (int32_t)answer.first;
+    out[1] = (int32_t)answer.second;
+    e->n_ids += answer.second == UINT32_MAX ? 1 : 2;
+  }
+}
+
+limn_status limn_encoder_piece_waiting(limn_encoder *e, const unsigned char *piece, size_t n,
+                                       limn_error *err) {
   if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) {
     limn_status status = limn_encoder_flush(e, err);
     if (status != LIMN_OK) return status;
   }
   if (n > LIMN_SHORT_PIECE) return long_piece(e, piece, n, err);
-  memcpy(key, piece, n);
-  key[1] |= (uint64_t)n << 56;
-  const limn_slot *found = find_slot(e, key[0], key[1]);
-  int32_t *out = e->ids + e->n_ids;
-  if (found) {
-    e->n_ids += limn_slot_put(e, found->ids, out);
-    return LIMN_OK;
-  }
-  size_t n_ids = merge_small(e, piece, n, out);
-  e->n_ids += n_ids;
-  limn_slot slot;
-  keep_short(e, key[0], key[1], out, n_ids, &slot);
+  short_piece(e, piece, n);
   return LIMN_OK;
+}
+
+limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size_t n,
+                               limn_error *err) {
+  limn_cache_tidy(&e->cache);
+  return limn_encoder_piece_waiting(e, piece, n, err);
 }
 
 /* Merges pieces that are nowhere, and keeps what they merge to. */
 static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
-                        uint32_t (*found)[LIMN_SLOT_IDS]) {
+                        limn_answer *answers) {
   const limn_symbols *s = &e->t->symbols;
   uint32_t symbols[LIMN_GROUP][LIMN_SHORT_PIECE];
   limn_window windows[LIMN_GROUP];
@@ -404,34 +271,30 @@ static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], const uint32
   }
   e->loop->merger->several(s, windows, n);
   for (size_t i = 0; i < n; i++) {
-    const uint64_t *key = keys[which[i]];
     int32_t ids[LIMN_SHORT_PIECE];
-    limn_slot slot;
     for (size_t k = 0; k < windows[i].n_out; k++)
       ids[k] = s->ids[symbols[i][k]];
-    if (keep_short(e, key[0], key[1], ids, windows[i].n_out, &slot))
-      memcpy(found[which[i]], slot.ids, sizeof slot.ids);
+    answers[which[i]] = limn_cache_keep(&e->cache, keys[which[i]], ids, windows[i].n_out);
   }
 }
 
 /* Of a group, a piece that is there already or is a token as a whole. */
-static bool learn_at_once(limn_encoder *e, const uint64_t key[2], uint32_t found[LIMN_SLOT_IDS]) {
-  limn_slot slot;
-  const limn_slot *there = find_slot(e, key[0], key[1]);
-  int32_t whole =
-      there ? -1 : whole_token(e->t, (const unsigned char *)key, (size_t)(key[1] >> 56));
-  if (!there && (whole < 0 || !keep_short(e, key[0], key[1], &whole, 1, &slot))) return false;
-  memcpy(found, there ? there->ids : slot.ids, sizeof slot.ids);
+static bool learn_at_once(limn_encoder *e, const uint64_t key[2], limn_answer *answer) {
+  *answer = limn_cache_find(&e->cache, key);
+  if (answer->first != LIMN_ANSWER_NONE) return true;
+  int32_t whole = whole_token(e->t, (const unsigned char *)key, (size_t)(key[1] >> 56));
+  if (whole < 0) return false;
+  *answer = limn_cache_keep(&e->cache, key, &whole, 1);
   return true;
 }
 
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
-                        uint32_t (*found)[LIMN_SLOT_IDS]) {
+                        limn_answer *answers) {
   uint32_t group[LIMN_GROUP];
   for (size_t i = 0, n_group = 0; i < n; i++) {
-    if (!learn_at_once(e, keys[which[i]], found[which[i]])) group[n_group++] = which[i];
+    if (!learn_at_once(e, keys[which[i]], &answers[which[i]])) group[n_group++] = which[i];
     if (n_group == LIMN_GROUP || (i + 1 == n && n_group > 0)) {
-      learn_group(e, keys, group, n_group, found);
+      learn_group(e, keys, group, n_group, answers);
       n_group = 0;
     }
   }

@@ -7,15 +7,16 @@
  *
  * classify fills what ASCII's bytes are, and `high`. Where the file defines LIMN_LOOP_KEYS,
  * make_key and find_way are its own as well; where LIMN_LOOP_HOT, below_nth, take_block,
- * look_up_hot and put_ids; where LIMN_LOOP_HIGH, so is
+ * look_up_hot, stored_among and put_ids; where LIMN_LOOP_HIGH, so is
  *
  *     static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t
  * classes[4])
  *
  * which does as limn_block_classes does; false where some bytes are no characters.
  *
- *     blocks --(take_block)--> a span of pieces --(look_up_hot)--> ids, or missed
- *     missed --(ask, and later resolve)--> ids from slots, or not known: merged, and kept
+ *     blocks --(take_block)--> a span of pieces --(look_up_hot)--> answers, or missed
+ *     missed --(ask, and later resolve)--> answers from buckets, or not known: merged, and kept
+ *     answers --(put_answers)--> ids
  *
  * Each step goes over all pieces before the next begins: what one piece's answer depends on is
  * never waited for before the next piece is asked, and few branches depend on the text.
@@ -76,36 +77,35 @@ static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsign
 }
 
 /*
- * The text's ids in their order, two places a piece: those that were hot, and gaps where one was
- * missed. Its slot has been asked for; memory is slow, and while it answers more of the text is
- * split.
+ * What the text's pieces are, in their order: those that were hot, and gaps where one was missed.
+ * Its bucket has been asked for; memory is slow, and while it answers more of the text is split.
  */
 #define ENOUGH_PIECES 256
 #define ENOUGH_MISSED 64
-/* So many spans with nothing beyond ASCII, and it is expected no more. */
-#define MIXED_SPANS   8
 #define MOST_PIECES   (ENOUGH_PIECES + SPAN_PIECES)
 #define MOST_MISSED   (ENOUGH_MISSED + SPAN_PIECES)
+/* So many spans with nothing beyond ASCII, and it is expected no more. */
+#define MIXED_SPANS 8
 
 typedef struct waiting {
-  size_t n, n_missed, n_large, age;
+  size_t n, n_missed, n_longs;
   unsigned n_mixed; /* spans for which characters beyond ASCII are to be expected */
-  int32_t ids[MOST_PIECES + SPAN_SLACK][2];
-  /* Of each that was missed: which piece it is, its key, where its slot is, where its bytes are. */
+  limn_answer answers[MOST_PIECES + SPAN_SLACK];
+  /* Of each that was missed: which piece it is, its key, where its bucket and its bytes are. */
   uint32_t missed[MOST_MISSED + SPAN_SLACK];
   uint64_t keys[MOST_MISSED + 8][2];
-  const limn_slot *slots[MOST_MISSED + 8];
+  const limn_bucket *buckets[MOST_MISSED + 8];
   const unsigned char *pieces[MOST_MISSED + 8];
-  /* Of those the ones that are not two ids, or not known. */
-  uint32_t large[MOST_MISSED + 8], unknown[MOST_MISSED + 8];
-  uint32_t found[MOST_MISSED + 8][LIMN_SLOT_IDS];
+  limn_answer found[MOST_MISSED + 8];
+  /* Of those the long ones, with their lengths; and the others that are not known. */
+  uint32_t longs[MOST_MISSED + 8][2], unknown[MOST_MISSED + 8];
   const unsigned char *copied;              /* where in the text `copy` begins, or NULL */
   unsigned char copy[2 * (BLOCK + MARGIN)]; /* of the last bytes of a text, and tabs */
 } waiting;
 
 #ifndef LIMN_LOOP_HASH
 static uint32_t hash_key(uint64_t low, uint64_t high) {
-  return limn_slot_hash(low, high);
+  return limn_cache_hash(low, high);
 }
 #endif
 
@@ -137,11 +137,14 @@ static inline void make_key(const unsigned char *piece, size_t length, uint64_t 
   key[1] = (key[1] & key_masks[length & 15][1]) | (uint64_t)length << 56;
 }
 
-/* Which slot of the pair has the key: 0, 1, or 2 for none. */
-static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
-  bool first = ((slot[0].low ^ key[0]) | (slot[0].high ^ key[1])) == 0;
-  bool second = ((slot[1].low ^ key[0]) | (slot[1].high ^ key[1])) == 0;
-  return first ? 0 : 2 - (size_t)second;
+/* Which place of the bucket has the key, or LIMN_BUCKET. */
+static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) {
+  size_t way = LIMN_BUCKET;
+  for (size_t i = LIMN_BUCKET; i-- > 0;) {
+    const uint64_t *at = bucket->keys[i];
+    way = ((at[0] ^ key[0]) | (at[1] ^ key[1])) == 0 ? i : way;
+  }
+  return way;
 }
 #endif
 
@@ -171,8 +174,9 @@ static INLINE void take_block(span *s, const unsigned char *text, size_t offset,
   s->n += n;
 }
 
-static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, int32_t (*ids)[2],
-                                 uint32_t first, uint32_t *missed, uint32_t *where) {
+static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
+                                 limn_answer *answers, uint32_t first, uint32_t *missed,
+                                 uint32_t *where) {
   size_t n_missed = 0;
   s->where[s->n] = s->size; /* where the last ends */
   for (size_t i = 0; i < s->n; i++) {
@@ -183,7 +187,7 @@ static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, 
     key &= key_masks[length < 8 ? length : 8][0];
     const limn_hot *hot = hots + limn_hot_place(key, shift);
     bool is_short = (length <= LIMN_HOT_PIECE) & (piece[length - 1] != 0);
-    memcpy(ids[i], hot->ids, sizeof hot->ids);
+    answers[i] = hot->answer;
     missed[n_missed] = first + (uint32_t)i;
     where[n_missed] = place << 8 | length;
     n_missed += (hot->key != key) | !is_short;
@@ -191,49 +195,61 @@ static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, 
   return n_missed;
 }
 
-static inline int32_t *put_ids(int32_t *out, const int32_t (*ids)[2], size_t n) {
-  for (size_t i = 0; i < n; i++) {
-    out[0] = ids[i][0];
-    out[1] = ids[i][1];
-    out += 1 + (ids[i][1] >= 0);
+/* Of eight answers, the bits 2i of those that have not one id or two. */
+static inline uint32_t stored_among(const limn_answer *answers) {
+  uint32_t found = 0;
+  for (unsigned i = 0; i < 8; i++)
+    found |= (uint32_t)(answers[i].first >> LIMN_ID_BITS != 0) << 2 * i;
+  return found;
+}
+
+/* The ids of the answers from one up to another of eight, which have one or two; their end. */
+static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigned from,
+                               unsigned to) {
+  for (; from < to; from++) {
+    out[0] = (int32_t)answers[from].first;
+    out[1] = (int32_t)answers[from].second;
+    out += 1 + (answers[from].second != UINT32_MAX);
   }
   return out;
 }
 #endif
 
-/* Asks for the slot with this key, of a piece that was missed. */
-static INLINE void ask(const limn_encoder *e, waiting *w, size_t at, const uint64_t key[2]) {
-  const limn_slot *slot = e->slots + 2 * limn_slot_pair(e->n_pairs, hash_key(key[0], key[1]));
-  __builtin_prefetch(slot);
-  w->slots[at] = slot;
+/* Asks for the bucket with this key, of a piece that was missed. */
+static INLINE void ask(const limn_cache *c, waiting *w, size_t at, const uint64_t key[2]) {
+  const limn_bucket *bucket = c->buckets + limn_bucket_of(c->n_buckets, hash_key(key[0], key[1]));
+  __builtin_prefetch(bucket);
+  __builtin_prefetch(bucket->answers);
+  w->buckets[at] = bucket;
 }
 
 /*
  * Looks up a span's pieces; up to three more than are missed are asked for and forgotten. Long ones
  * are asked for once more: then by their hash.
  */
-static INLINE void take_span(const limn_encoder *e, waiting *w, span *s) {
-  uint32_t where[SPAN_PIECES + SPAN_SLACK], longs[SPAN_PIECES + SPAN_SLACK];
-  size_t base = w->n_missed, n_longs = 0;
-  size_t n =
-      look_up_hot(s, e->hot, e->hot_shift, w->ids + w->n, (uint32_t)w->n, w->missed + base, where);
+static INLINE void take_span(const limn_cache *c, waiting *w, span *s) {
+  uint32_t where[SPAN_PIECES + SPAN_SLACK];
+  size_t base = w->n_missed, first_long = w->n_longs;
+  size_t n = look_up_hot(s, c->hot, c->hot_shift, w->answers + w->n, (uint32_t)w->n,
+                         w->missed + base, where);
   w->n += s->n;
   memset(where + n, 0, 4 * sizeof *where);
   for (size_t i = 0; i < n; i += 4) {
     for (size_t k = i; k < i + 4; k++) {
       const unsigned char *piece = s->text + (where[k] >> 8);
-      size_t length = where[k] & 255;
+      uint32_t length = where[k] & 255;
       w->pieces[base + k] = piece;
       make_key(piece, length, w->keys[base + k]);
-      ask(e, w, base + k, w->keys[base + k]);
-      longs[n_longs] = (uint32_t)(base + k);
-      n_longs += length > LIMN_SHORT_PIECE;
+      ask(c, w, base + k, w->keys[base + k]);
+      w->longs[w->n_longs][0] = (uint32_t)(base + k);
+      w->longs[w->n_longs][1] = length;
+      w->n_longs += length > LIMN_SHORT_PIECE;
     }
   }
-  for (size_t i = 0; i < n_longs; i++) {
-    uint64_t *key = w->keys[longs[i]];
-    limn_hash_piece(w->pieces[longs[i]], (size_t)(key[1] >> 56), key);
-    ask(e, w, longs[i], key);
+  for (size_t i = first_long; i < w->n_longs; i++) {
+    uint32_t at = w->longs[i][0];
+    limn_hash_piece(w->pieces[at], w->longs[i][1], w->keys[at]);
+    ask(c, w, at, w->keys[at]);
   }
   w->n_missed = base + n;
 }
@@ -243,97 +259,122 @@ static INLINE uint64_t mask_if(bool is) {
   return 0 - (uint64_t)is;
 }
 
-/* Asks for what lies in the store of the pieces that were found. */
-static INLINE void ask_store(const limn_encoder *e, const waiting *w) {
-  for (size_t i = 0; i < w->n_large; i++) {
-    const uint32_t *found = w->found[w->large[i]];
-    uint32_t n_ids = found[0] >> LIMN_ID_BITS;
-    bool is_stored = (n_ids > LIMN_IN_STORE) & (found[0] != LIMN_UNKNOWN);
-    const unsigned char *at = e->store + ((size_t)found[1] * 4 & mask_if(is_stored));
-    __builtin_prefetch(at);
-    __builtin_prefetch(at + 48);
-  }
-}
-
-/* Asks for the slots beside those that did not have a piece. */
-static INLINE void ask_neighbours(const limn_encoder *e, const waiting *w, size_t n_unknown) {
-  for (size_t i = 0; i < n_unknown; i++) {
-    size_t pair = (size_t)(w->slots[w->unknown[i]] - e->slots) / 2;
-    for (size_t k = 1; k < LIMN_NEIGHBOURS; k++)
-      __builtin_prefetch(e->slots + 2 * (pair ^ k));
-  }
-}
-
-/*
- * Looks at the slots of the pieces that were missed; what is found there gets hot. Which of them
- * are short, or known, cannot be foreseen, so nothing branches on it.
- */
-static INLINE void resolve(limn_encoder *e, waiting *w) {
-  size_t n_large = 0, n_unknown = 0;
+/* Looks at the bucket of each piece that was missed. */
+static INLINE void look_in_buckets(waiting *w) {
   for (size_t i = 0; i < w->n_missed; i++) {
-    const uint64_t *key = w->keys[i];
-    size_t way = find_way(w->slots[i], key);
-    uint32_t *found = w->found[i];
-    memcpy(found, w->slots[i][way].ids, sizeof w->found[i]);
-    found[0] |= (uint32_t)mask_if(way == 2);
-    size_t n = (size_t)(key[1] >> 56), n_ids = found[0] >> LIMN_ID_BITS;
-    bool is_large = n_ids > 2;
-    bool is_hot = (n <= LIMN_HOT_PIECE) & (key[0] >> (8 * (n - 1) & 63) != 0) & !is_large;
-    limn_hot hot = {
-        key[0],
-        {(int32_t)(found[0] & LIMN_ID_MASK), (int32_t)(found[1] | (uint32_t)mask_if(n_ids != 2))}};
-    memcpy(w->ids[w->missed[i]], hot.ids, sizeof hot.ids);
-    size_t place = limn_hot_place(key[0], e->hot_shift);
-    /* Behind the last place is one for what is not hot. */
-    e->hot[(place & mask_if(is_hot)) | (e->n_hot & mask_if(!is_hot))] = hot;
-    w->large[n_large] = (uint32_t)i;
-    n_large += is_large;
-    w->unknown[n_unknown] = (uint32_t)i;
-    n_unknown += (way == 2) & (n <= LIMN_SHORT_PIECE);
-  }
-  w->n_large = n_large;
-  w->age = e->age;
-  ask_store(e, w);
-  if (n_unknown > 0) {
-    ask_neighbours(e, w, n_unknown);
-    limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
+    size_t way = find_way(w->buckets[i], w->keys[i]);
+    limn_answer found = w->buckets[i]->answers[way < LIMN_BUCKET ? way : 0];
+    found.first |= (uint32_t)mask_if(way == LIMN_BUCKET);
+    w->found[i] = found;
   }
 }
 
-/* The ids of a piece that has more than two, or is not known. */
-static INLINE limn_status put_large(limn_encoder *e, const waiting *w, size_t i, limn_error *err) {
-  const uint32_t *found = w->found[i];
-  size_t n = (size_t)(w->keys[i][1] >> 56);
-  if (found[0] == LIMN_UNKNOWN || w->age != e->age)
-    return limn_encoder_piece(e, w->pieces[i], n, err);
-  limn_status status = LIMN_OK;
-  if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
-  if (n <= LIMN_SHORT_PIECE) {
-    e->n_ids += limn_slot_put(e, found, e->ids + e->n_ids);
-    return status;
+/* What was found gets hot if it is short enough. Nothing branches on whether. */
+static INLINE size_t heat(limn_cache *c, waiting *w) {
+  size_t n_unknown = 0;
+  for (size_t i = 0; i < w->n_missed; i++) {
+    uint64_t key = w->keys[i][0], n = w->keys[i][1] >> 56;
+    limn_hot hot = {key, w->found[i]};
+    bool is_known = hot.answer.first < LIMN_ANSWER_LONG;
+    bool is_hot = is_known & (n <= LIMN_HOT_PIECE) & (key >> (8 * (n - 1) & 63) != 0);
+    size_t place = limn_hot_place(key, c->hot_shift);
+    /* Behind the last place is one for what is not hot. */
+    c->hot[(place & mask_if(is_hot)) | (c->n_hot & mask_if(!is_hot))] = hot;
+    w->answers[w->missed[i]] = hot.answer;
+    w->unknown[n_unknown] = (uint32_t)i;
+    n_unknown += !is_known & (n <= LIMN_SHORT_PIECE);
   }
-  const unsigned char *ids = limn_slot_long(e, found, w->pieces[i], n);
-  if (!ids) return status == LIMN_OK ? limn_encoder_piece(e, w->pieces[i], n, err) : status;
-  limn_store_put(ids, found[2], e->ids + e->n_ids);
-  e->n_ids += found[2];
+  return n_unknown;
+}
+
+/* An answer that says which of the missed pieces is to be encoded by itself. */
+static INLINE limn_answer none_of(size_t i) {
+  return (limn_answer){LIMN_ANSWER_NONE, (uint32_t)i};
+}
+
+/* Asks for what lies in the store of the long pieces that were found. */
+static INLINE void ask_store(const limn_cache *c, const waiting *w) {
+  for (size_t i = 0; i < w->n_longs; i++) {
+    limn_answer found = w->found[w->longs[i][0]];
+    const unsigned char *at =
+        c->store + ((size_t)found.second * 4 & mask_if(found.first == LIMN_ANSWER_LONG));
+    __builtin_prefetch(at);
+    __builtin_prefetch(at + 56);
+  }
+}
+
+/* Long pieces: what their buckets have is theirs if the bytes are. */
+static INLINE void resolve_long(const limn_cache *c, waiting *w) {
+  for (size_t i = 0; i < w->n_longs; i++) {
+    uint32_t at = w->longs[i][0];
+    size_t n_ids = 0;
+    const int32_t *ids = NULL;
+    if (w->found[at].first == LIMN_ANSWER_LONG)
+      ids = limn_cache_long(c, w->found[at], w->pieces[at], w->longs[i][1], &n_ids);
+    limn_answer answer = none_of(at);
+    if (ids && n_ids <= LIMN_ANSWER_IDS)
+      answer = (limn_answer){(uint32_t)n_ids << LIMN_ID_BITS,
+                             (uint32_t)((const unsigned char *)ids - c->store) / 4};
+    w->answers[w->missed[at]] = answer;
+  }
+}
+
+/* Short pieces that their buckets do not have. */
+static INLINE void resolve_unknown(limn_encoder *e, waiting *w, size_t n_unknown) {
+  limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
+  for (size_t i = 0; i < n_unknown; i++) {
+    uint32_t at = w->unknown[i];
+    limn_answer answer = w->found[at];
+    w->answers[w->missed[at]] = answer.first == LIMN_ANSWER_NONE ? none_of(at) : answer;
+  }
+}
+
+static INLINE void resolve(limn_encoder *e, waiting *w) {
+  look_in_buckets(w);
+  size_t n_unknown = heat(&e->cache, w);
+  if (w->n_longs > 0) ask_store(&e->cache, w);
+  if (n_unknown > 0) resolve_unknown(e, w, n_unknown);
+  if (w->n_longs > 0) resolve_long(&e->cache, w);
+}
+
+/* The ids of an answer that has them in the store; or of the missed piece that it names. */
+static INLINE limn_status put_stored(limn_encoder *e, const waiting *w, limn_answer answer,
+                                     limn_error *err) {
+  if (answer.first < LIMN_ANSWER_LONG) {
+    memcpy(e->ids + e->n_ids, limn_cache_stored(&e->cache, answer),
+           LIMN_ANSWER_IDS * sizeof *e->ids);
+    e->n_ids += limn_answer_stored(answer);
+    return LIMN_OK;
+  }
+  size_t n = (size_t)(w->keys[answer.second][1] >> 56);
+  return limn_encoder_piece_waiting(e, w->pieces[answer.second], n, err);
+}
+
+/* Appends the ids of all answers. */
+static INLINE limn_status put_answers(limn_encoder *e, const waiting *w, limn_error *err) {
+  limn_status status = LIMN_OK;
+  for (size_t i = 0; i < w->n && status == LIMN_OK; i += 8) {
+    const limn_answer *some = w->answers + i;
+    unsigned n = w->n - i < 8 ? (unsigned)(w->n - i) : 8, done = 0;
+    if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
+    uint32_t stored = stored_among(some) & ((1u << 2 * n) - 1);
+    for (; stored && status == LIMN_OK; stored &= stored - 1) {
+      unsigned at = (unsigned)__builtin_ctz(stored) / 2;
+      e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, at) - e->ids);
+      status = put_stored(e, w, some[at], err);
+      done = at + 1;
+    }
+    e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, n) - e->ids);
+  }
   return status;
 }
 
-/* Appends the ids of the pieces that wait. */
+/* Answers the pieces that wait. */
 static INLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
-  limn_status status = LIMN_OK;
-  if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
   resolve(e, w);
-  size_t done = 0;
-  for (size_t i = 0; status == LIMN_OK; i++) {
-    size_t next = i < w->n_large ? w->missed[w->large[i]] : w->n;
-    int32_t *out = e->ids + e->n_ids;
-    e->n_ids += (size_t)(put_ids(out, w->ids + done, next - done) - out);
-    done = next + 1;
-    if (i == w->n_large) break;
-    status = put_large(e, w, w->large[i], err);
-  }
-  w->n = w->n_missed = 0;
+  limn_status status = put_answers(e, w, err);
+  w->n = w->n_missed = w->n_longs = 0;
+  limn_cache_tidy(&e->cache);
   return status;
 }
 
@@ -389,7 +430,7 @@ static inline const unsigned char *copy_of_end(waiting *w, const unsigned char *
  * Splits some blocks from `text` on, of which `left` bytes are there, and takes their pieces. How
  * many bytes they are; *is_stuck where the next block settles nothing.
  */
-static INLINE size_t run_span(const limn_encoder *e, limn_pattern pattern,
+static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern,
                               const unsigned char *text, size_t left, bool is_open, waiting *w,
                               bool *is_stuck) {
   span s;
@@ -415,12 +456,12 @@ static INLINE size_t run_span(const limn_encoder *e, limn_pattern pattern,
       *is_stuck = true;
       break;
     }
-    take_block(&s, text + done, done, starts, e->hot_shift);
+    take_block(&s, text + done, done, starts, c->hot_shift);
     done += 63 - (size_t)__builtin_clzll(starts);
   }
   w->n_mixed = high != 0 ? MIXED_SPANS : w->n_mixed - (w->n_mixed != 0);
   s.size = (uint32_t)done;
-  take_span(e, w, &s);
+  take_span(c, w, &s);
   return done;
 }
 
@@ -430,7 +471,7 @@ static INLINE limn_status run_as(limn_pattern pattern, limn_encoder *e, const un
   limn_status status = LIMN_OK;
   size_t n_plain = has_blocks ? 0 : SIZE_MAX; /* how many pieces to leave to the plain splitter */
   waiting w;
-  w.n = w.n_missed = 0;
+  w.n = w.n_missed = w.n_longs = 0;
   w.n_mixed = 0;
   w.copied = NULL;
   while (*at < n && status == LIMN_OK && !e->sink.is_full) {
@@ -438,7 +479,7 @@ static INLINE limn_status run_as(limn_pattern pattern, limn_encoder *e, const un
     if (n_plain == 0) {
       bool is_stuck = false;
       if ((w.n > ENOUGH_PIECES) | (w.n_missed > ENOUGH_MISSED)) status = answer(e, &w, err);
-      *at += run_span(e, pattern, text + *at, n - *at, is_open, &w, &is_stuck);
+      *at += run_span(&e->cache, pattern, text + *at, n - *at, is_open, &w, &is_stuck);
       n_plain = is_stuck;
       continue;
     }

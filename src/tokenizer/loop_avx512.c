@@ -142,11 +142,11 @@ static inline void make_key(const unsigned char *piece, size_t length, uint64_t 
   key[1] |= (uint64_t)length << 56;
 }
 
-static inline size_t find_way(const limn_slot *slot, const uint64_t key[2]) {
-  __m512i twice = _mm512_broadcast_i64x2(_mm_loadu_si128((const __m128i *)(const void *)key));
-  unsigned equal = _mm512_cmpeq_epi64_mask(twice, _mm512_load_si512(slot));
-  equal &= equal >> 1; /* bit 0: the first slot has the key; bit 4: the second */
-  return (size_t)__builtin_ctz((equal & 0x11) | 0x100) >> 2;
+static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) {
+  __m512i four = _mm512_broadcast_i64x2(_mm_loadu_si128((const __m128i *)(const void *)key));
+  unsigned equal = _mm512_cmpeq_epi64_mask(four, _mm512_loadu_si512(bucket->keys));
+  equal &= equal >> 1; /* bit 2i: the key is at place i */
+  return (size_t)__builtin_ctz((equal & 0x55) | 0x100) >> 1;
 }
 
 static inline uint64_t below_nth(uint64_t mask, unsigned n) {
@@ -194,8 +194,9 @@ static inline void take_block(span *s, const unsigned char *text, size_t offset,
   s->n += (size_t)__builtin_popcountll(ends);
 }
 
-static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, int32_t (*ids)[2],
-                                 uint32_t first, uint32_t *missed, uint32_t *where) {
+static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
+                                 limn_answer *answers, uint32_t first, uint32_t *missed,
+                                 uint32_t *where) {
   (void)shift;
   memset(s->hot + s->n, 0, 8 * sizeof *s->hot); /* what is looked up beside the last */
   const __m512i even = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
@@ -218,7 +219,7 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, 
     __m512i keys = _mm512_loadu_si512(s->keys + i);
     __mmask8 hit = _mm512_mask_cmpeq_epi64_mask(_mm512_test_epi64_mask(keys, keys), keys,
                                                 _mm512_permutex2var_epi64(low, even, high));
-    _mm512_storeu_si512(ids + i, _mm512_permutex2var_epi64(low, odd, high));
+    _mm512_storeu_si512(answers + i, _mm512_permutex2var_epi64(low, odd, high));
     unsigned count = s->n - i < 8 ? (unsigned)(s->n - i) : 8;
     __mmask8 miss = (__mmask8)(~(unsigned)hit & _bzhi_u32(0xff, count));
     __m256i here = _mm256_loadu_si256((const __m256i *)(const void *)(s->where + i));
@@ -232,17 +233,18 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift, 
   return n_missed;
 }
 
-static inline int32_t *put_ids(int32_t *out, const int32_t (*ids)[2], size_t n) {
-  const __m512i none = _mm512_set1_epi32(-1);
-  for (size_t i = 0; i < n; i += 8) {
-    unsigned count = n - i < 8 ? (unsigned)(n - i) : 8;
-    __m512i some = _mm512_loadu_si512(ids + i);
-    __mmask16 is_id =
-        (__mmask16)(_mm512_cmpneq_epi32_mask(some, none) & _bzhi_u32(0xffff, 2 * count));
-    _mm512_storeu_si512(out, _mm512_maskz_compress_epi32(is_id, some));
-    out += __builtin_popcount(is_id);
-  }
-  return out;
+static inline uint32_t stored_among(const limn_answer *answers) {
+  const __m512i upper = _mm512_set1_epi64((long long)((uint64_t)0xff << LIMN_ID_BITS));
+  return _mm512_test_epi32_mask(_mm512_loadu_si512(answers), upper);
+}
+
+static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigned from,
+                               unsigned to) {
+  __m512i some = _mm512_loadu_si512(answers);
+  uint32_t is_id = _mm512_cmpneq_epi32_mask(some, _mm512_set1_epi32(-1));
+  is_id = _bzhi_u32(is_id, 2 * to) >> 2 * from << 2 * from;
+  _mm512_storeu_si512(out, _mm512_maskz_compress_epi32((__mmask16)is_id, some));
+  return out + __builtin_popcount(is_id);
 }
 
 #define LIMN_LOOP_KEYS

@@ -1,0 +1,186 @@
+/*
+ * cache.c - what pieces have merged to: buckets that double where they lie, and the store.
+ *
+ * A new piece takes a free place of its bucket, or of the one beside it. What does not fit into an
+ * answer lies in the store. When the store is full all is forgotten: remembering begins anew, and
+ * the memory stays what it was.
+ */
+#include "tokenizer/cache.h"
+
+#include "base/memory.h"
+
+#define LEAST_BUCKETS 16
+#define LEAST_HOT     64
+#define MOST_HOT      ((size_t)1 << 15)
+#define HUGE_WORTH    ((size_t)1 << 21)
+
+/* What a cache of so many bytes has: hot pieces, and of the rest two thirds buckets, a third store.
+ */
+static void share_out(limn_cache *c, size_t bytes) {
+  c->n_hot = LEAST_HOT;
+  while (c->n_hot < MOST_HOT && 16 * c->n_hot * sizeof *c->hot <= bytes)
+    c->n_hot *= 2;
+  size_t hot = c->n_hot * sizeof *c->hot, left = bytes > hot ? bytes - hot : 0;
+  size_t n = left / 3 * 2 / sizeof *c->buckets, doublings = 0;
+  for (; n >> doublings >= 2 * (size_t)LEAST_BUCKETS; doublings++)
+    ;
+  /* Buckets double until there is no more room: as many as doubling gives. */
+  c->n_buckets = n > LEAST_BUCKETS ? n >> doublings & ~(size_t)1 : LEAST_BUCKETS;
+  c->most_buckets = c->n_buckets << doublings;
+  size_t used = c->most_buckets * sizeof *c->buckets;
+  c->store_size = left > used ? (left - used) / 16 * 16 : 0;
+}
+
+limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
+                            limn_error *err) {
+  *c = (limn_cache){.hash = hash};
+  share_out(c, bytes);
+  c->hot = limn_alloc_aligned(c->n_hot + 1, sizeof *c->hot);
+  c->buckets = limn_alloc_aligned(c->most_buckets + 1, sizeof *c->buckets);
+  c->store = limn_alloc(c->store_size + LIMN_STORE_SLACK);
+  if (!c->hot || !c->buckets || !c->store) {
+    limn_cache_deinit(c);
+    return limn_out_of_memory(err, "an encoder's cache");
+  }
+  c->hot_shift = 64 - (unsigned)__builtin_ctzll(c->n_hot);
+  memset(c->hot, 0, c->n_hot * sizeof *c->hot);
+  memset(c->buckets, 0, c->n_buckets * sizeof *c->buckets);
+  memset(c->buckets + c->most_buckets, 0, sizeof *c->buckets);
+  return LIMN_OK;
+}
+
+void limn_cache_deinit(limn_cache *c) {
+  limn_free_aligned(c->hot);
+  limn_free_aligned(c->buckets);
+  limn_free(c->store);
+  *c = (limn_cache){0};
+}
+
+/* ---- buckets ------------------------------------------------------------------------------------
+ */
+
+static size_t home(const limn_cache *c, const uint64_t key[2]) {
+  return limn_bucket_of(c->n_buckets, c->hash(key[0], key[1]));
+}
+
+/*
+ * Puts an answer into its bucket or, where that is full, into the one beside it; where both are, in
+ * its bucket's last place: what came first is met most, and stays where it is found at once. Whether
+ * one more is in use then.
+ */
+static bool put(limn_cache *c, const uint64_t key[2], limn_answer answer) {
+  size_t at = home(c, key), last = LIMN_BUCKET - 1;
+  for (size_t beside = 0; beside < 2; beside++) {
+    limn_bucket *b = &c->buckets[at ^ beside];
+    for (size_t i = 0; i < LIMN_BUCKET; i++) {
+      if (b->keys[i][1] != 0) continue;
+      memcpy(b->keys[i], key, sizeof b->keys[i]);
+      b->answers[i] = answer;
+      return true;
+    }
+  }
+  memcpy(c->buckets[at].keys[last], key, sizeof c->buckets[at].keys[last]);
+  c->buckets[at].answers[last] = answer;
+  return false;
+}
+
+static void put_all(limn_cache *c, const limn_bucket *b) {
+  for (size_t i = 0; i < LIMN_BUCKET; i++) {
+    if (b->keys[i][1] != 0) c->n_used += put(c, b->keys[i], b->answers[i]);
+  }
+}
+
+/*
+ * Doubles the buckets where they lie, from the last to the first: two that are beside each other go
+ * to four, which none before them needs any more.
+ */
+static void grow(limn_cache *c) {
+  size_t n_old = c->n_buckets, size = 2 * n_old * sizeof *c->buckets;
+  /* Once it is worth it: before, a page of two million bytes would be one too many. */
+  if (size >= HUGE_WORTH && size < 2 * HUGE_WORTH)
+    limn_want_huge_pages(c->buckets, c->most_buckets * sizeof *c->buckets);
+  c->n_used = 0;
+  c->n_buckets = 2 * n_old;
+  for (size_t i = n_old; i > 0;) {
+    i -= 2;
+    limn_bucket old[2];
+    memcpy(old, c->buckets + i, sizeof old);
+    memset(c->buckets + 2 * i, 0, 2 * sizeof old);
+    put_all(c, &old[0]);
+    put_all(c, &old[1]);
+  }
+}
+
+static void add(limn_cache *c, const uint64_t key[2], limn_answer answer) {
+  if (c->n_used > LIMN_BUCKET / 2 * c->n_buckets && c->n_buckets < c->most_buckets) grow(c);
+  c->n_used += put(c, key, answer);
+}
+
+limn_answer limn_cache_find(const limn_cache *c, const uint64_t key[2]) {
+  size_t at = home(c, key);
+  for (size_t beside = 0; beside < 2; beside++) {
+    const limn_bucket *b = &c->buckets[at ^ beside];
+    for (size_t i = 0; i < LIMN_BUCKET; i++) {
+      if (b->keys[i][0] == key[0] && b->keys[i][1] == key[1]) return b->answers[i];
+    }
+  }
+  return (limn_answer){LIMN_ANSWER_NONE, 0};
+}
+
+/* ---- the store ----------------------------------------------------------------------------------
+ */
+
+/* Room for so many bytes in the store, or NULL; *place is where. */
+static unsigned char *take_store(limn_cache *c, size_t size, uint32_t *place) {
+  if (size > c->store_size / 4) return NULL;
+  if (size > c->store_size - c->store_used) {
+    c->is_full = true;
+    return NULL;
+  }
+  unsigned char *taken = c->store + c->store_used;
+  *place = (uint32_t)(c->store_used / 4);
+  c->store_used += size;
+  return taken;
+}
+
+limn_answer limn_cache_keep(limn_cache *c, const uint64_t key[2], const int32_t *ids,
+                            size_t n_ids) {
+  limn_answer answer = {(uint32_t)ids[0], n_ids == 2 ? (uint32_t)ids[1] : UINT32_MAX};
+  if (n_ids > 2) {
+    unsigned char *at = take_store(c, n_ids * sizeof *ids, &answer.second);
+    if (!at) return (limn_answer){LIMN_ANSWER_NONE, 0};
+    answer.first = (uint32_t)n_ids << LIMN_ID_BITS;
+    memcpy(at, ids, n_ids * sizeof *ids);
+  }
+  add(c, key, answer);
+  return answer;
+}
+
+const int32_t *limn_cache_find_long(const limn_cache *c, const uint64_t key[2],
+                                    const unsigned char *piece, size_t n, size_t *n_ids) {
+  limn_answer a = limn_cache_find(c, key);
+  return a.first == LIMN_ANSWER_LONG ? limn_cache_long(c, a, piece, n, n_ids) : NULL;
+}
+
+void limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned char *piece,
+                          size_t n, const int32_t *ids, size_t n_ids) {
+  limn_answer answer = {LIMN_ANSWER_LONG, 0};
+  limn_long_entry entry = {(uint32_t)n, (uint32_t)n_ids};
+  size_t padded = limn_store_padded(n);
+  unsigned char *at =
+      take_store(c, sizeof entry + padded + n_ids * sizeof *ids, &answer.second);
+  if (!at) return;
+  memcpy(at, &entry, sizeof entry);
+  memcpy(at + sizeof entry, piece, n);
+  memcpy(at + sizeof entry + padded, ids, n_ids * sizeof *ids);
+  add(c, key, answer);
+}
+
+void limn_cache_tidy(limn_cache *c) {
+  if (!c->is_full) return;
+  memset(c->hot, 0, c->n_hot * sizeof *c->hot);
+  memset(c->buckets, 0, c->n_buckets * sizeof *c->buckets);
+  c->n_used = 0;
+  c->store_used = 0;
+  c->is_full = false;
+}

@@ -1,0 +1,165 @@
+/*
+ * cache.h - inside the library: what pieces have merged to, remembered in a fixed room.
+ *
+ * An answer is what a piece is as ids, in 8 bytes: one id or two, or where in the store more of them
+ * lie. Hot pieces are looked for first, at one place each. Buckets have the rest, four pieces side
+ * by side. All is exact: keys are the pieces themselves, or a hash and then the bytes.
+ */
+#ifndef LIMN_SRC_TOKENIZER_CACHE_H
+#define LIMN_SRC_TOKENIZER_CACHE_H
+
+#include <limn/base.h>
+
+#include <string.h>
+
+/* ---- answers ------------------------------------------------------------------------------------
+ */
+
+/*
+ * The upper byte of `first` says what it is: 0, one or two ids, `second` being -1 where there is
+ * none; 1 to 16, so many ids, which lie in the store at `second` * 4; LONG, a long piece's entry in
+ * the store, there; NONE, none.
+ */
+typedef struct limn_answer {
+  uint32_t first, second;
+} limn_answer;
+
+#define LIMN_ID_BITS 24
+/* No answer has more ids than this; what is behind them can be read, and is of no matter. */
+#define LIMN_ANSWER_IDS 16
+
+#define LIMN_ANSWER_LONG ((uint32_t)0x40 << LIMN_ID_BITS)
+#define LIMN_ANSWER_NONE ((uint32_t)0xff << LIMN_ID_BITS)
+
+/* How many ids an answer has in the store; 0 where it has them itself. Neither LONG nor NONE. */
+static inline size_t limn_answer_stored(limn_answer a) {
+  return a.first >> LIMN_ID_BITS;
+}
+
+/* ---- hot pieces ---------------------------------------------------------------------------------
+ */
+
+/*
+ * The pieces met most, of up to 8 bytes. Zeros fill the key, so that a piece that ends in a zero is
+ * none of them; an empty place has the key 0. A new one takes the place of the old.
+ */
+#define LIMN_HOT_PIECE 8
+
+typedef struct limn_hot {
+  uint64_t key;
+  limn_answer answer;
+} limn_hot;
+
+#define LIMN_HOT_FACTOR 0x9e3779b97f4a7c15u
+
+static inline size_t limn_hot_place(uint64_t key, unsigned shift) {
+  return (size_t)(key * LIMN_HOT_FACTOR >> shift);
+}
+
+/* ---- buckets ------------------------------------------------------------------------------------
+ */
+
+/*
+ * A piece of up to 15 bytes is its own key: the bytes, zeros, and the length in the last byte. The
+ * key of more bytes is a hash, and the length or 255. An empty place has the key 0.
+ */
+#define LIMN_SHORT_PIECE 15
+/* Pieces of more bytes than this are not kept. */
+#define LIMN_KEPT_PIECE 512
+/* Bytes behind the store that may be read. */
+#define LIMN_STORE_SLACK 64
+
+#define LIMN_BUCKET 4
+
+/* The keys take a cache line; the answers lie in the next. */
+typedef struct limn_bucket {
+  uint64_t keys[LIMN_BUCKET][2];
+  limn_answer answers[LIMN_BUCKET];
+} limn_bucket;
+
+/*
+ * The key of a piece of 16 bytes and more: two hashes of the bytes in one go (Knuth's
+ * multiplicative hashing, eight bytes a step, of which the last may overlap the one before).
+ */
+static inline void limn_hash_piece(const unsigned char *piece, size_t n, uint64_t key[2]) {
+  uint64_t a = n, b = ~(uint64_t)n;
+  for (size_t i = 0; i < n; i += 8) {
+    uint64_t word;
+    memcpy(&word, piece + (i < n - 8 ? i : n - 8), sizeof word);
+    a = (a ^ word) * 0x9e3779b97f4a7c15u;
+    a ^= a >> 32;
+    b = (b + word) * 0xd6e8feb86659fd93u;
+  }
+  key[0] = a;
+  key[1] = (uint64_t)(n < 255 ? n : 255) << 56 | b >> 8;
+}
+
+/* 32 bits on each of which every bit of the key counts. Loops may have a faster one. */
+static inline uint32_t limn_cache_hash(uint64_t low, uint64_t high) {
+  uint64_t h = low * 0x9e3779b97f4a7c15u;
+  h = ((h ^ h >> 32) + high) * 0xd6e8feb86659fd93u;
+  return (uint32_t)(h >> 32);
+}
+
+typedef struct limn_cache {
+  limn_hot *hot; /* (n_hot + 1), of which the last is for what is not to be found */
+  size_t n_hot;  /* 2^(64 - hot_shift) */
+  unsigned hot_shift;
+  limn_bucket *buckets; /* (most_buckets + 1), of which the last can be read beside another */
+  size_t n_buckets, most_buckets, n_used; /* buckets there are, there is room for; places in use */
+  unsigned char *store;
+  size_t store_size, store_used;
+  bool is_full; /* something had no room: limn_cache_tidy forgets all */
+  uint32_t (*hash)(uint64_t low, uint64_t high);
+} limn_cache;
+
+/* The bucket for a hash: n_buckets times the hash as a fraction of one. */
+static inline size_t limn_bucket_of(size_t n_buckets, uint32_t hash) {
+  return (size_t)((uint64_t)hash * n_buckets >> 32);
+}
+
+/* A cache of so many bytes, by this hash. MEMORY. */
+limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
+                            limn_error *err);
+void limn_cache_deinit(limn_cache *c);
+
+/* What a short piece's key has, or NONE. */
+limn_answer limn_cache_find(const limn_cache *c, const uint64_t key[2]);
+/* Keeps the ids of a short piece that is not there; its answer, or NONE where there is no room. */
+limn_answer limn_cache_keep(limn_cache *c, const uint64_t key[2], const int32_t *ids, size_t n_ids);
+/* The ids of a piece of 16 bytes and more, or NULL. */
+const int32_t *limn_cache_find_long(const limn_cache *c, const uint64_t key[2],
+                                    const unsigned char *piece, size_t n, size_t *n_ids);
+void limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned char *piece,
+                          size_t n, const int32_t *ids, size_t n_ids);
+/* Forgets all if something had no room. No answer from before counts after it. */
+void limn_cache_tidy(limn_cache *c);
+
+/* ---- the store ----------------------------------------------------------------------------------
+ */
+
+static inline const int32_t *limn_cache_stored(const limn_cache *c, limn_answer a) {
+  return (const int32_t *)(const void *)(c->store + (size_t)a.second * 4);
+}
+
+/* A long piece's entry: how many bytes, how many ids, the bytes padded to 4, the ids. */
+typedef struct limn_long_entry {
+  uint32_t n, n_ids;
+} limn_long_entry;
+
+static inline size_t limn_store_padded(size_t n) {
+  return (n + 3) & ~(size_t)3;
+}
+
+/* The ids of the entry that `a` (LONG) says, or NULL where it is another piece's. */
+static inline const int32_t *limn_cache_long(const limn_cache *c, limn_answer a,
+                                             const unsigned char *piece, size_t n, size_t *n_ids) {
+  const unsigned char *at = c->store + (size_t)a.second * 4;
+  limn_long_entry entry;
+  memcpy(&entry, at, sizeof entry);
+  if (entry.n != n || memcmp(at + sizeof entry, piece, n) != 0) return NULL;
+  *n_ids = entry.n_ids;
+  return (const int32_t *)(const void *)(at + sizeof entry + limn_store_padded(n));
+}
+
+#endif
