@@ -65,8 +65,8 @@ static size_t home(const limn_cache *c, const uint64_t key[2]) {
 
 /*
  * Puts an answer into its bucket or, where that is full, into the one beside it; where both are, in
- * its bucket's last place: what came first is met most, and stays where it is found at once. Whether
- * one more is in use then.
+ * its bucket's last place: what came first is met most, and stays where it is found at once.
+ * Whether one more is in use then.
  */
 static bool put(limn_cache *c, const uint64_t key[2], limn_answer answer) {
   size_t at = home(c, key), last = LIMN_BUCKET - 1;
@@ -167,8 +167,7 @@ void limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned c
   limn_answer answer = {LIMN_ANSWER_LONG, 0};
   limn_long_entry entry = {(uint32_t)n, (uint32_t)n_ids};
   size_t padded = limn_store_padded(n);
-  unsigned char *at =
-      take_store(c, sizeof entry + padded + n_ids * sizeof *ids, &answer.second);
+  unsigned char *at = take_store(c, sizeof entry + padded + n_ids * sizeof *ids, &answer.second);
   if (!at) return;
   memcpy(at, &entry, sizeof entry);
   memcpy(at + sizeof entry, piece, n);

@@ -1,9 +1,9 @@
 /*
  * cache.h - inside the library: what pieces have merged to, remembered in a fixed room.
  *
- * An answer is what a piece is as ids, in 8 bytes: one id or two, or where in the store more of them
- * lie. Hot pieces are looked for first, at one place each. Buckets have the rest, four pieces side
- * by side. All is exact: keys are the pieces themselves, or a hash and then the bytes.
+ * An answer is what a piece is as ids, in 8 bytes: one id or two, or where in the store more of
+ * them lie. Hot pieces are looked for first, at one place each. Buckets have the rest, four pieces
+ * side by side. All is exact: keys are the pieces themselves, or a hash and then the bytes.
  */
 #ifndef LIMN_SRC_TOKENIZER_CACHE_H
 #define LIMN_SRC_TOKENIZER_CACHE_H

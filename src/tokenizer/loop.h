@@ -31,6 +31,8 @@
 #define MARGIN 32
 
 #define INLINE inline __attribute__((always_inline))
+/* What is the same for all patterns stands once. */
+#define NOINLINE __attribute__((noinline))
 
 #ifndef LIMN_LOOP_HIGH
 static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t classes[4]) {
@@ -71,9 +73,23 @@ static INLINE uint64_t starts_of(limn_pattern pattern, const unsigned char *text
   return limn_block_starts(pattern, &b, text);
 }
 
+static NOINLINE uint64_t starts_of_block(limn_pattern pattern, limn_block *b,
+                                         const unsigned char *text) {
+  return limn_block_starts(pattern, b, text);
+}
+
+/* The same for a pattern that is no constant. */
+static NOINLINE uint64_t starts_of_any(limn_pattern pattern, const unsigned char *text, unsigned n,
+                                       bool is_mixed, uint64_t *high) {
+  limn_block b = {0};
+  look_at(text, n, is_mixed, &b);
+  *high |= b.high;
+  return starts_of_block(pattern, &b, text);
+}
+
 static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
   uint64_t high = 0;
-  return starts_of(pattern, text, n, false, &high);
+  return starts_of_any(pattern, text, n, false, &high);
 }
 
 /*
@@ -88,7 +104,7 @@ static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsign
 #define MIXED_SPANS 8
 
 typedef struct waiting {
-  size_t n, n_missed, n_longs;
+  size_t n, n_missed, n_longs, n_stored;
   unsigned n_mixed; /* spans for which characters beyond ASCII are to be expected */
   limn_answer answers[MOST_PIECES + SPAN_SLACK];
   /* Of each that was missed: which piece it is, its key, where its bucket and its bytes are. */
@@ -227,7 +243,7 @@ static INLINE void ask(const limn_cache *c, waiting *w, size_t at, const uint64_
  * Looks up a span's pieces; up to three more than are missed are asked for and forgotten. Long ones
  * are asked for once more: then by their hash.
  */
-static INLINE void take_span(const limn_cache *c, waiting *w, span *s) {
+static NOINLINE void take_span(const limn_cache *c, waiting *w, span *s) {
   uint32_t where[SPAN_PIECES + SPAN_SLACK];
   size_t base = w->n_missed, first_long = w->n_longs;
   size_t n = look_up_hot(s, c->hot, c->hot_shift, w->answers + w->n, (uint32_t)w->n,
@@ -350,27 +366,66 @@ static INLINE limn_status put_stored(limn_encoder *e, const waiting *w, limn_ans
   return limn_encoder_piece_waiting(e, w->pieces[answer.second], n, err);
 }
 
-/* Appends the ids of all answers. */
-static INLINE limn_status put_answers(limn_encoder *e, const waiting *w, limn_error *err) {
+/* The ids of up to eight answers, of which those at the bits 2i of `stored` have them in the store.
+ */
+static INLINE limn_status put_several(limn_encoder *e, const waiting *w, const limn_answer *some,
+                                      unsigned n, uint32_t stored, limn_error *err) {
   limn_status status = LIMN_OK;
+  unsigned done = 0;
+  for (; stored && status == LIMN_OK; stored &= stored - 1) {
+    unsigned at = (unsigned)__builtin_ctz(stored) / 2;
+    e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, at) - e->ids);
+    status = put_stored(e, w, some[at], err);
+    done = at + 1;
+  }
+  e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, n) - e->ids);
+  return status;
+}
+
+/*
+ * The same where all of them have their ids in themselves but one, or none: the ids before it, its
+ * own, and the ids behind it. False, and nothing done, where it is no answer but a piece.
+ */
+static INLINE bool put_around(limn_encoder *e, const limn_answer *some, unsigned n,
+                              uint32_t stored) {
+  unsigned at = (unsigned)__builtin_ctz(stored | 1u << 2 * n) / 2;
+  uint32_t is_one = (uint32_t)mask_if(at < n);
+  limn_answer own = {some[at].first & is_one, some[at].second & is_one};
+  if (own.first >= LIMN_ANSWER_LONG) return false;
+  int32_t *out = put_ids(e->ids + e->n_ids, some, 0, at);
+  memcpy(out, limn_cache_stored(&e->cache, own), LIMN_ANSWER_IDS * sizeof *out);
+  out = put_ids(out + limn_answer_stored(own), some, at + 1, n);
+  e->n_ids = (size_t)(out - e->ids);
+  return true;
+}
+
+/*
+ * Appends the ids of all answers, eight at a time. Where many have them in the store it cannot be
+ * foreseen which eight have one, and all are taken as if they had.
+ */
+static INLINE limn_status put_answers(limn_encoder *e, waiting *w, limn_error *err) {
+  limn_status status = LIMN_OK;
+  const bool are_many = w->n_stored > w->n / 16;
+  w->n_stored = 0;
   for (size_t i = 0; i < w->n && status == LIMN_OK; i += 8) {
     const limn_answer *some = w->answers + i;
-    unsigned n = w->n - i < 8 ? (unsigned)(w->n - i) : 8, done = 0;
+    unsigned n = w->n - i < 8 ? (unsigned)(w->n - i) : 8;
     if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
     uint32_t stored = stored_among(some) & ((1u << 2 * n) - 1);
-    for (; stored && status == LIMN_OK; stored &= stored - 1) {
-      unsigned at = (unsigned)__builtin_ctz(stored) / 2;
-      e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, at) - e->ids);
-      status = put_stored(e, w, some[at], err);
-      done = at + 1;
-    }
-    e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, n) - e->ids);
+    w->n_stored += stored != 0;
+    if (are_many) {
+      if ((stored & (stored - 1)) || !put_around(e, some, n, stored))
+        status = put_several(e, w, some, n, stored, err);
+    } else if (stored == 0)
+      e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, 0, n) - e->ids);
+    else
+      status = put_several(e, w, some, n, stored, err);
   }
   return status;
 }
 
 /* Answers the pieces that wait. */
-static INLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
+static NOINLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
   resolve(e, w);
   limn_status status = put_answers(e, w, err);
   w->n = w->n_missed = w->n_longs = 0;
@@ -382,12 +437,13 @@ static INLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err) {
  * The end of the word at `at` where it fills a block and more, and nothing but what its characters
  * are has a say in that; else 0.
  */
-static size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n, size_t at) {
+static NOINLINE size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n,
+                                size_t at) {
   if (n - at < BLOCK + MARGIN) return 0;
   limn_block b = {0};
   look_at(text + at, BLOCK, false, &b);
   const unsigned whole = b.n; /* to the end of a character */
-  bool is_east = false, is_word = limn_block_starts(pattern, &b, text + at) == 1 &&
+  bool is_east = false, is_word = starts_of_block(pattern, &b, text + at) == 1 &&
                                   limn_block_is_word(pattern, &b, text + at, whole, &is_east);
   for (b.n = whole; is_word;) {
     at += b.n;
@@ -402,9 +458,9 @@ static size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n
 }
 
 /* One piece by the plain splitter; *n_done is 0 where more text could change it. */
-static inline limn_status run_plainly(limn_encoder *e, waiting *w, const unsigned char *text,
-                                      size_t n, size_t at, bool is_open, size_t *n_done,
-                                      limn_error *err) {
+static NOINLINE limn_status run_plainly(limn_encoder *e, waiting *w, const unsigned char *text,
+                                        size_t n, size_t at, bool is_open, size_t *n_done,
+                                        limn_error *err) {
   bool is_settled = true;
   size_t end = word_end(e->t->pattern, text, n, at);
   if (end == 0) end = limn_split_piece(e->t, text, n, at, &is_settled);
@@ -430,7 +486,7 @@ static inline const unsigned char *copy_of_end(waiting *w, const unsigned char *
  * Splits some blocks from `text` on, of which `left` bytes are there, and takes their pieces. How
  * many bytes they are; *is_stuck where the next block settles nothing.
  */
-static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern,
+static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern, bool is_any,
                               const unsigned char *text, size_t left, bool is_open, waiting *w,
                               bool *is_stuck) {
   span s;
@@ -448,7 +504,8 @@ static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern,
   }
   s.text = text;
   while (done < most && s.n <= SPAN_PIECES - BLOCK_PIECES) {
-    uint64_t starts = starts_of(pattern, text + done, BLOCK, is_mixed, &high);
+    uint64_t starts = is_any ? starts_of_any(pattern, text + done, BLOCK, is_mixed, &high)
+                             : starts_of(pattern, text + done, BLOCK, is_mixed, &high);
     /* What is behind the last that fits is for the next block. */
     if (__builtin_expect(__builtin_popcountll(starts) > BLOCK_PIECES + 1, 0))
       starts &= below_nth(starts, BLOCK_PIECES + 1);
@@ -465,21 +522,23 @@ static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern,
   return done;
 }
 
-static INLINE limn_status run_as(limn_pattern pattern, limn_encoder *e, const unsigned char *text,
-                                 size_t n, bool is_open, size_t *at, limn_error *err) {
+static INLINE limn_status run_as(limn_pattern pattern, bool is_any, limn_encoder *e,
+                                 const unsigned char *text, size_t n, bool is_open, size_t *at,
+                                 limn_error *err) {
   const bool has_blocks = limn_has_blocks(pattern);
   limn_status status = LIMN_OK;
   size_t n_plain = has_blocks ? 0 : SIZE_MAX; /* how many pieces to leave to the plain splitter */
   waiting w;
   w.n = w.n_missed = w.n_longs = 0;
   w.n_mixed = 0;
+  w.n_stored = 0;
   w.copied = NULL;
   while (*at < n && status == LIMN_OK && !e->sink.is_full) {
     size_t n_done = 0;
     if (n_plain == 0) {
       bool is_stuck = false;
       if ((w.n > ENOUGH_PIECES) | (w.n_missed > ENOUGH_MISSED)) status = answer(e, &w, err);
-      *at += run_span(&e->cache, pattern, text + *at, n - *at, is_open, &w, &is_stuck);
+      *at += run_span(&e->cache, pattern, is_any, text + *at, n - *at, is_open, &w, &is_stuck);
       n_plain = is_stuck;
       continue;
     }
@@ -496,15 +555,15 @@ static limn_status run(limn_encoder *e, const unsigned char *text, size_t n, boo
                        size_t *at, limn_error *err) {
   switch (e->t->pattern) {
   case LIMN_PATTERN_GPT2:
-    return run_as(LIMN_PATTERN_GPT2, e, text, n, is_open, at, err);
+    return run_as(LIMN_PATTERN_GPT2, false, e, text, n, is_open, at, err);
   /* They differ at the end of a text, which is not for blocks. */
   case LIMN_PATTERN_CL100K:
   case LIMN_PATTERN_LLAMA3:
-    return run_as(LIMN_PATTERN_CL100K, e, text, n, is_open, at, err);
+    return run_as(LIMN_PATTERN_CL100K, false, e, text, n, is_open, at, err);
   case LIMN_PATTERN_O200K:
-    return run_as(LIMN_PATTERN_O200K, e, text, n, is_open, at, err);
+    return run_as(LIMN_PATTERN_O200K, false, e, text, n, is_open, at, err);
   default:
-    return run_as(e->t->pattern, e, text, n, is_open, at, err);
+    return run_as(e->t->pattern, true, e, text, n, is_open, at, err);
   }
 }
 

@@ -12,6 +12,9 @@
 
 #include "tokenizer/split_classes.h"
 
+/* Where the pattern is a constant, what is left of its rules is little. */
+#define LIMN_BLOCK_INLINE inline __attribute__((always_inline))
+
 /* ---- parts ------------------------------------------------------------------------------------
  */
 
@@ -57,7 +60,7 @@ static inline uint64_t limn_block_behind(const limn_block *b, uint64_t first) {
 /* ---- GPT-2, and StarCoder where `digits` stand alone
  * ------------------------------------------------- */
 
-static inline uint64_t limn_block_gpt2(limn_block *b, bool digits) {
+static LIMN_BLOCK_INLINE uint64_t limn_block_gpt2(limn_block *b, bool digits) {
   uint64_t letters = b->upper | b->lower | b->letter, solid = ~b->space;
   uint64_t others = solid & ~(letters | b->number);
   uint64_t same = (letters & letters << 1) | (b->number & b->number << 1) | (others & others << 1);
@@ -207,8 +210,8 @@ typedef struct limn_block_rules {
   bool contractions; /* of a cased word: they belong to it */
 } limn_block_rules;
 
-static inline uint64_t limn_block_lines(limn_block *b, const unsigned char *text,
-                                        limn_block_rules rules) {
+static LIMN_BLOCK_INLINE uint64_t limn_block_lines(limn_block *b, const unsigned char *text,
+                                                   limn_block_rules rules) {
   uint64_t letters = b->upper | b->lower | b->letter, solid = ~b->space;
   uint64_t others = solid & ~(letters | b->number);
   if (b->mark && (rules.marks || rules.cased)) {
@@ -373,8 +376,8 @@ static inline bool limn_has_blocks(limn_pattern pattern) {
 }
 
 /* Precondition: limn_has_blocks. At least three bytes behind the block can be read. */
-static inline uint64_t limn_block_starts(limn_pattern pattern, limn_block *b,
-                                         const unsigned char *text) {
+static LIMN_BLOCK_INLINE uint64_t limn_block_starts(limn_pattern pattern, limn_block *b,
+                                                    const unsigned char *text) {
   limn_block_rules rules = {.by_three = true};
   switch (pattern) {
   case LIMN_PATTERN_GPT2:

@@ -128,7 +128,7 @@ static void the_cache_grows_within_a_text(void **state) {
       for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
         limn_encoder *e;
         CHECK_OK(limn_encoder_new_with(&t, caches[c], *loop, &e, &err), err);
-        size_t n_pairs = e->n_pairs;
+        size_t n_buckets = e->cache.n_buckets;
         for (int round = 0; round < 4; round++) {
           size_t capacity = round < 2 ? MOST : next_random(&seed) % n_expected;
           CHECK_OK(limn_encoder_encode(e, (const char *)text, n_text, LIMN_SPECIAL_AS_TEXT, ids,
@@ -138,8 +138,8 @@ static void the_cache_grows_within_a_text(void **state) {
           check_ids((*loop)->isa, &t, ids, n_ids, expected, n_wanted, text, 40);
           assert_true(n_bytes <= n_text && (n_bytes == n_text) == (n_wanted == n_expected));
         }
-        assert_true(e->n_pairs <= e->most_pairs);
-        if (caches[c] == 16000000 && n_text == n) assert_true(e->n_pairs > 8 * n_pairs);
+        assert_true(e->cache.n_buckets <= e->cache.most_buckets);
+        if (caches[c] == 16000000 && n_text == n) assert_true(e->cache.n_buckets > 8 * n_buckets);
         limn_encoder_free(e);
       }
     }
