@@ -150,11 +150,11 @@ static bool bytes_work(const limn_kernels *k, trial *t) {
   clear_sums(t);
   k->pack(LIMN_FORMAT_Q8, t->panel, TRIED_INPUTS, t->weights);
   k->quantize(TRIED_ROWS * TRIED_INPUTS, t->x, a);
-  k->product_q8(TRIED_ROWS, TRIED_INPUTS, a, TRIED_INPUTS, t->panel, t->found, LIMN_PANEL,
+  k->product_q8(TRIED_ROWS, TRIED_INPUTS, a, TRIED_INPUTS, t->panel, NULL, t->found, LIMN_PANEL,
                 LIMN_PANEL);
   for (int64_t r = 0, s = TRIED_INPUTS / LIMN_QUANT; r < TRIED_ROWS; r++) { /* one: no tiles */
     limn_quantized row = {a.q + r * TRIED_INPUTS, a.scale + r * s, a.less + r * s};
-    k->product_q8(1, TRIED_INPUTS, row, TRIED_INPUTS, t->panel, t->expected + r * LIMN_PANEL,
+    k->product_q8(1, TRIED_INPUTS, row, TRIED_INPUTS, t->panel, NULL, t->expected + r * LIMN_PANEL,
                   LIMN_PANEL, LIMN_PANEL);
   }
   return is_same(t);

@@ -140,14 +140,17 @@ typedef struct limn_kernels {
      for f32, which product does. */
   void (*row[LIMN_FORMAT_COUNT])(const void *panel, int64_t k, const float *a, float *c);
 
-  /* Products that round: c (n, width) += the sum over k inputs. `a` in bf16 (n, k), k even. */
+  /*
+   * Products that round: c (n, width) = start (width) plus the sum over k inputs; where `start` is
+   * NULL, c is what it starts from. `a` in bf16 (n, k), k even.
+   */
   void (*product_bf16)(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
-                       float *c, int64_t c_step, int64_t width);
+                       const float *start, float *c, int64_t c_step, int64_t width);
   /* Row i of `a` starts at q + i * a_step, scale and less + i * a_step / LIMN_QUANT. */
   void (*product_q8)(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                     float *c, int64_t c_step, int64_t width);
+                     const float *start, float *c, int64_t c_step, int64_t width);
   void (*product_q4)(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                     float *c, int64_t c_step, int64_t width);
+                     const float *start, float *c, int64_t c_step, int64_t width);
   void (*round_bf16)(int64_t n, const float *x, uint16_t *out);
   /* n numbers of a row, n any; what is behind the end up to a multiple of LIMN_QUANT is 0. */
   void (*quantize)(int64_t n, const float *x, limn_quantized out);

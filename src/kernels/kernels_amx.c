@@ -44,13 +44,13 @@ typedef __m512 V;
 const limn_tiles limn_tiles_amx = TILES;
 
 void limn_amx_product_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step, int64_t width) {
-  tile_product_q8(n, k, a, a_step, panel, c, c_step, width);
+                         const float *start, float *c, int64_t c_step, int64_t width) {
+  tile_product_q8(n, k, a, a_step, panel, start, c, c_step, width);
 }
 
 void limn_amx_product_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step, int64_t width) {
-  tile_product_q4(n, k, a, a_step, panel, c, c_step, width);
+                         const float *start, float *c, int64_t c_step, int64_t width) {
+  tile_product_q4(n, k, a, a_step, panel, start, c, c_step, width);
 }
 
 #else

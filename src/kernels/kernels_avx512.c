@@ -122,13 +122,15 @@ static inline int pair_at(const uint16_t *p) {
 }
 
 BF16 INLINE void tile_bf16(int rows, int64_t k, const uint16_t *a, int64_t a_step,
-                           const unsigned char *w, float *c, int64_t c_step) {
+                           const unsigned char *w, const float *start, float *c, int64_t c_step) {
+  const float *from = start ? start : c;
+  const int64_t from_step = start ? 0 : c_step;
   V s[LIMN_TILE][4];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < 4; v++)
-      s[r][v] = V_LOAD(c + r * c_step + v * LANES);
+      s[r][v] = V_LOAD(from + r * from_step + v * LANES);
   for (int64_t i = 0; i < k; i += 2, w += LIMN_PANEL * 4) {
     I pairs[4];
 #pragma GCC unroll 4
@@ -161,24 +163,28 @@ BF16 INLINE void tile_bf16(int rows, int64_t k, const uint16_t *a, int64_t a_ste
  */
 VNNI INLINE void tile_bytes(int rows, int vectors, bool is_q4, int64_t k, const int8_t *q,
                             const float *scale, const int32_t *less, int64_t a_step,
-                            const unsigned char *block, int64_t first, float *c, int64_t c_step) {
+                            const unsigned char *block, int64_t first, const float *start, float *c,
+                            int64_t c_step) {
   const int64_t block_step = a_step / LIMN_QUANT;
+  const float *from = (start ? start : c) + first;
+  const int64_t from_step = start ? 0 : c_step;
+  c += first;
   V s[LIMN_TILE][4];
 #pragma GCC unroll 8
   for (int r = 0; r < rows; r++)
 #pragma GCC unroll 4
     for (int v = 0; v < vectors; v++)
-      s[r][v] = V_LOAD(c + r * c_step + v * LANES);
+      s[r][v] = V_LOAD(from + r * from_step + v * LANES);
   for (int64_t b = 0; b * LIMN_QUANT < k; b++) {
     const unsigned char *numbers = block + 2 * LIMN_PANEL + first * 4;
     I dot[LIMN_TILE][4];
     if (rows == 1) ask_ahead_for_scales(block);
 #pragma GCC unroll 8
     for (int r = 0; r < rows; r++) {
-      I start = I_SHL(I_SET(less[r * block_step + b]), is_q4 ? 3 : 7);
+      I offset = I_SHL(I_SET(less[r * block_step + b]), is_q4 ? 3 : 7);
 #pragma GCC unroll 4
       for (int v = 0; v < vectors; v++)
-        dot[r][v] = start;
+        dot[r][v] = offset;
     }
 #pragma GCC unroll 8
     for (int quad = 0; quad < 8; quad++) {
@@ -220,77 +226,73 @@ VNNI INLINE void tile_bytes(int rows, int vectors, bool is_q4, int64_t k, const 
 }
 
 BF16 static void rows_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step,
-                           const void *panel, float *c, int64_t c_step) {
+                           const void *panel, const float *start, float *c, int64_t c_step) {
   for (; n >= LIMN_TILE; n -= LIMN_TILE, a += LIMN_TILE * a_step, c += LIMN_TILE * c_step)
-    tile_bf16(LIMN_TILE, k, a, a_step, panel, c, c_step);
+    tile_bf16(LIMN_TILE, k, a, a_step, panel, start, c, c_step);
   for (; n >= 2; n -= 2, a += 2 * a_step, c += 2 * c_step)
-    tile_bf16(2, k, a, a_step, panel, c, c_step);
-  if (n > 0) tile_bf16(1, k, a, a_step, panel, c, c_step);
+    tile_bf16(2, k, a, a_step, panel, start, c, c_step);
+  if (n > 0) tile_bf16(1, k, a, a_step, panel, start, c, c_step);
 }
 
 /* Many rows in tiles of half a panel's columns, so that sums of both kinds fit the registers; what
    is left of them one by one, with all columns. */
 VNNI INLINE void rows_bytes(bool is_q4, int64_t n, int64_t k, limn_quantized a, int64_t a_step,
-                            const void *panel, float *c, int64_t c_step) {
+                            const void *panel, const float *start, float *c, int64_t c_step) {
   const int64_t block_step = a_step / LIMN_QUANT;
   int64_t whole = n - n % LIMN_TILE;
   for (int64_t first = 0; first < LIMN_PANEL; first += 2 * LANES)
     for (int64_t r = 0; r < whole; r += LIMN_TILE)
       tile_bytes(LIMN_TILE, 2, is_q4, k, a.q + r * a_step, a.scale + r * block_step,
-                 a.less + r * block_step, a_step, panel, first, c + r * c_step + first, c_step);
+                 a.less + r * block_step, a_step, panel, first, start, c + r * c_step, c_step);
   for (int64_t r = whole; r < n; r++)
     tile_bytes(1, 4, is_q4, k, a.q + r * a_step, a.scale + r * block_step, a.less + r * block_step,
-               a_step, panel, 0, c + r * c_step, c_step);
+               a_step, panel, 0, start, c + r * c_step, c_step);
 }
 
 VNNI static void rows_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step) {
-  rows_bytes(false, n, k, a, a_step, panel, c, c_step);
+                         const float *start, float *c, int64_t c_step) {
+  rows_bytes(false, n, k, a, a_step, panel, start, c, c_step);
 }
 
 VNNI static void rows_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step) {
-  rows_bytes(true, n, k, a, a_step, panel, c, c_step);
+                         const float *start, float *c, int64_t c_step) {
+  rows_bytes(true, n, k, a, a_step, panel, start, c, c_step);
 }
 
 /* A panel that is not whole is computed beside the output, up to `n` rows at a time. */
 enum { BESIDE = 12 };
 
-static void copy(int64_t n, int64_t width, float *to, int64_t to_step, const float *from,
-                 int64_t from_step) {
-  for (int64_t r = 0; r < n; r++)
-    memcpy(to + r * to_step, from + r * from_step, (size_t)width * sizeof *to);
-}
-
 static void product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step, int64_t width) {
+                         const float *start, float *c, int64_t c_step, int64_t width) {
   if (width == LIMN_PANEL) {
-    rows_bf16(n, k, a, a_step, panel, c, c_step);
+    rows_bf16(n, k, a, a_step, panel, start, c, c_step);
     return;
   }
   float beside[BESIDE * LIMN_PANEL] = {0};
   for (; n > 0; n -= BESIDE, a += BESIDE * a_step, c += BESIDE * c_step) {
     int64_t rows = n < BESIDE ? n : BESIDE;
-    copy(rows, width, beside, LIMN_PANEL, c, c_step);
-    rows_bf16(rows, k, a, a_step, panel, beside, LIMN_PANEL);
-    copy(rows, width, c, c_step, beside, LIMN_PANEL);
+    limn_kernel_copy(rows, width, beside, LIMN_PANEL, start ? start : c, start ? 0 : c_step);
+    rows_bf16(rows, k, a, a_step, panel, NULL, beside, LIMN_PANEL);
+    limn_kernel_copy(rows, width, c, c_step, beside, LIMN_PANEL);
   }
 }
 
 #define PRODUCT_BYTES(format)                                                                      \
   static void product_##format(int64_t n, int64_t k, limn_quantized a, int64_t a_step,             \
-                               const void *panel, float *c, int64_t c_step, int64_t width) {       \
+                               const void *panel, const float *start, float *c, int64_t c_step,    \
+                               int64_t width) {                                                    \
     float beside[BESIDE * LIMN_PANEL] = {0};                                                       \
     if (width == LIMN_PANEL) {                                                                     \
-      rows_##format(n, k, a, a_step, panel, c, c_step);                                            \
+      rows_##format(n, k, a, a_step, panel, start, c, c_step);                                     \
       return;                                                                                      \
     }                                                                                              \
     for (int64_t r = 0; r < n; r += BESIDE) {                                                      \
       int64_t rows = n - r < BESIDE ? n - r : BESIDE, at = r * a_step;                             \
       limn_quantized part = {a.q + at, a.scale + at / LIMN_QUANT, a.less + at / LIMN_QUANT};       \
-      copy(rows, width, beside, LIMN_PANEL, c + r * c_step, c_step);                               \
-      rows_##format(rows, k, part, a_step, panel, beside, LIMN_PANEL);                             \
-      copy(rows, width, c + r * c_step, c_step, beside, LIMN_PANEL);                               \
+      float *to = c + r * c_step;                                                                  \
+      limn_kernel_copy(rows, width, beside, LIMN_PANEL, start ? start : to, start ? 0 : c_step);   \
+      rows_##format(rows, k, part, a_step, panel, NULL, beside, LIMN_PANEL);                       \
+      limn_kernel_copy(rows, width, to, c_step, beside, LIMN_PANEL);                               \
     }                                                                                              \
   }
 PRODUCT_BYTES(q8)

@@ -382,8 +382,8 @@ INLINE void widened_row_bytes(bool is_q4, int64_t k, const int8_t *q, const floa
       }
     }
     EACH_VECTOR {
-      V scaled = V_MUL(V_OF_I(dot[v]), V_SET(scale[b]));
-      s[v] = V_FMA(scaled, V_LOAD_BF16(block + v * LANES * 2), s[v]);
+      V sum = V_MUL(V_OF_I(dot[v]), V_SET(scale[b]));
+      s[v] = V_FMA(sum, V_LOAD_BF16(block + v * LANES * 2), s[v]);
     }
     block += is_q4 ? LIMN_BLOCK_Q4 : LIMN_BLOCK_Q8;
   }
@@ -394,7 +394,7 @@ INLINE void widened_row_bytes(bool is_q4, int64_t k, const int8_t *q, const floa
   for (int64_t r = 0; r < n; r++, c += c_step) {                                                   \
     _Alignas(64) float beside[LIMN_PANEL] = {0};                                                   \
     V s[VECTORS];                                                                                  \
-    memcpy(beside, c, (size_t)width * sizeof *c);                                                  \
+    memcpy(beside, start ? start : c, (size_t)width * sizeof *c);                                  \
     EACH_VECTOR s[v] = V_LOAD(beside + v * LANES);                                                 \
     compute;                                                                                       \
     EACH_VECTOR V_STORE(beside + v * LANES, s[v]);                                                 \
@@ -402,19 +402,19 @@ INLINE void widened_row_bytes(bool is_q4, int64_t k, const int8_t *q, const floa
   }
 
 static void widened_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step, int64_t width) {
+                         const float *start, float *c, int64_t c_step, int64_t width) {
   WIDENED_ROWS(widened_row_bf16(k, a + r * a_step, panel, s))
 }
 
 static void widened_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                       float *c, int64_t c_step, int64_t width) {
+                       const float *start, float *c, int64_t c_step, int64_t width) {
   const int64_t step = a_step / LIMN_QUANT;
   WIDENED_ROWS(widened_row_bytes(false, k, a.q + r * a_step, a.scale + r * step, a.less + r * step,
                                  panel, s))
 }
 
 static void widened_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                       float *c, int64_t c_step, int64_t width) {
+                       const float *start, float *c, int64_t c_step, int64_t width) {
   const int64_t step = a_step / LIMN_QUANT;
   WIDENED_ROWS(
       widened_row_bytes(true, k, a.q + r * a_step, a.scale + r * step, a.less + r * step, panel, s))

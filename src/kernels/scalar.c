@@ -118,7 +118,8 @@ void limn_scalar_round_bf16(int64_t n, const float *x, uint16_t *out) {
 }
 
 static void product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step, int64_t width) {
+                         const float *start, float *c, int64_t c_step, int64_t width) {
+  if (start) limn_kernel_copy(n, width, c, c_step, start, 0);
   for (int64_t r = 0; r < n; r++)
     for (int64_t j = 0; j < width; j++) {
       float *to = c + r * c_step + j;
@@ -149,7 +150,9 @@ void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out) {
 
 #define PRODUCT(format, block_size)                                                                \
   static void product_##format(int64_t n, int64_t k, limn_quantized a, int64_t a_step,             \
-                               const void *panel, float *c, int64_t c_step, int64_t width) {       \
+                               const void *panel, const float *start, float *c, int64_t c_step,    \
+                               int64_t width) {                                                    \
+    if (start) limn_kernel_copy(n, width, c, c_step, start, 0);                                    \
     for (int64_t r = 0; r < n; r++)                                                                \
       for (int64_t b = 0; b * LIMN_QUANT < k; b++)                                                 \
         for (int64_t j = 0; j < width; j++) {                                                      \

@@ -32,6 +32,13 @@ static inline uint16_t limn_kernel_to_bf16(float x) {
   return (uint16_t)((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
 }
 
+/* n rows of `to` become rows of `from`; all the same row where from_step is 0. */
+static inline void limn_kernel_copy(int64_t n, int64_t width, float *to, int64_t to_step,
+                                    const float *from, int64_t from_step) {
+  for (int64_t r = 0; r < n; r++)
+    memcpy(to + r * to_step, from + r * from_step, (size_t)width * sizeof *to);
+}
+
 void limn_scalar_round_bf16(int64_t n, const float *x, uint16_t *out);
 void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out);
 void limn_scalar_transpose(int64_t n, int64_t k, const float *x, int64_t x_step, float *out,
@@ -40,9 +47,9 @@ void limn_scalar_transpose(int64_t n, int64_t k, const float *x, int64_t x_step,
 #if defined(__x86_64__)
 /* Many rows on tiles; the bits are those of avx512_vnni. */
 void limn_amx_product_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step, int64_t width);
+                         const float *start, float *c, int64_t c_step, int64_t width);
 void limn_amx_product_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
-                         float *c, int64_t c_step, int64_t width);
+                         const float *start, float *c, int64_t c_step, int64_t width);
 #endif
 
 #endif

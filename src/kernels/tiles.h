@@ -507,12 +507,6 @@ static void bytes_block(const int8_t *q, int64_t q_step, const float *scale, con
     V_STORE(c + r * c_step, sum[r]);
 }
 
-static void copy_sums(int64_t n, int64_t width, float *to, int64_t to_step, const float *from,
-                      int64_t from_step) {
-  for (int64_t r = 0; r < n; r++)
-    memcpy(to + r * to_step, from + r * from_step, (size_t)width * sizeof *to);
-}
-
 /* All columns of up to 16 rows, which are beside their place where there are fewer. */
 static void bytes_rows(int64_t n, const int8_t *q, int64_t q_step, const float *scale,
                        const byte_weights *w, float *c, int64_t c_step, int64_t width) {
@@ -536,16 +530,18 @@ static void bytes_rows(int64_t n, const int8_t *q, int64_t q_step, const float *
       bytes_block(q, q_step, scale, w, first, c + first, c_step);
       continue;
     }
-    copy_sums(n, columns, beside, SIDE, c + first, c_step);
+    limn_kernel_copy(n, columns, beside, SIDE, c + first, c_step);
     bytes_block(q, q_step, scale, w, first, beside, SIDE);
-    copy_sums(n, columns, c + first, c_step, beside, SIDE);
+    limn_kernel_copy(n, columns, c + first, c_step, beside, SIDE);
   }
 }
 
 static void tile_bytes(bool is_q4, int64_t n, int64_t k, limn_quantized a, int64_t a_step,
-                       const void *panel, float *c, int64_t c_step, int64_t width) {
+                       const void *panel, const float *start, float *c, int64_t c_step,
+                       int64_t width) {
   limn_format format = is_q4 ? LIMN_FORMAT_Q4 : LIMN_FORMAT_Q8;
   _Alignas(64) byte_weights w;
+  if (start) limn_kernel_copy(n, width, c, c_step, start, 0);
   configure(LIMN_QUANT);
   for (int64_t k0 = 0; k0 < k; k0 += LIMN_CHUNK) {
     take_bytes(is_q4, smaller(LIMN_CHUNK, k - k0),
@@ -559,19 +555,21 @@ static void tile_bytes(bool is_q4, int64_t n, int64_t k, limn_quantized a, int64
 
 /* For few rows the other products are faster. The bits are the same. */
 static void tile_product_q8(int64_t n, int64_t k, limn_quantized a, int64_t a_step,
-                            const void *panel, float *c, int64_t c_step, int64_t width) {
+                            const void *panel, const float *start, float *c, int64_t c_step,
+                            int64_t width) {
   if (n < SIDE)
-    PLAIN->product_q8(n, k, a, a_step, panel, c, c_step, width);
+    PLAIN->product_q8(n, k, a, a_step, panel, start, c, c_step, width);
   else
-    tile_bytes(false, n, k, a, a_step, panel, c, c_step, width);
+    tile_bytes(false, n, k, a, a_step, panel, start, c, c_step, width);
 }
 
 static void tile_product_q4(int64_t n, int64_t k, limn_quantized a, int64_t a_step,
-                            const void *panel, float *c, int64_t c_step, int64_t width) {
+                            const void *panel, const float *start, float *c, int64_t c_step,
+                            int64_t width) {
   if (n < SIDE)
-    PLAIN->product_q4(n, k, a, a_step, panel, c, c_step, width);
+    PLAIN->product_q4(n, k, a, a_step, panel, start, c, c_step, width);
   else
-    tile_bytes(true, n, k, a, a_step, panel, c, c_step, width);
+    tile_bytes(true, n, k, a, a_step, panel, start, c, c_step, width);
 }
 
 /*

@@ -148,18 +148,20 @@ static void add_row(const limn_linear *l, const unsigned char *panel, const floa
   memcpy(y, whole, (size_t)width * sizeof *y);
 }
 
-static void add_rounded(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
-                        int64_t first_row, int64_t n, float *y, int64_t y_step, int64_t width) {
+/* y = bias + the same of rounded rows. */
+static void put_rounded(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
+                        const float *bias, int64_t first_row, int64_t n, float *y, int64_t y_step,
+                        int64_t width) {
   int64_t step = rounded_step(l->n_in), at = first_row * step;
   if (c->arithmetic == LIMN_ARITHMETIC_BF16) {
     l->kernels->product_bf16(n, rounded_up(l->n_in, 2), (const uint16_t *)c->scratch + at, step,
-                             panel, y, y_step, width);
+                             panel, bias, y, y_step, width);
     return;
   }
   limn_quantized all = quantized_at(c->scratch, c->n, l->n_in);
   limn_quantized a = {all.q + at, all.scale + at / LIMN_QUANT, all.less + at / LIMN_QUANT};
   (l->format == LIMN_FORMAT_Q8 ? l->kernels->product_q8 : l->kernels->product_q4)(
-      n, l->n_in, a, step, panel, y, y_step, width);
+      n, l->n_in, a, step, panel, bias, y, y_step, width);
 }
 
 static void add_tiled(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
@@ -181,11 +183,12 @@ static void compute_rows(const job *j, int64_t panel, int64_t first_row, int64_t
   int64_t out = panel * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - out);
   const unsigned char *weights = l->panels + (size_t)panel * l->panel_size;
   const float *x = c->x + first_row * c->x_step;
-  put_bias(y, y_step, n, l->bias + out, width);
+  bool is_rounded = c->arithmetic != LIMN_ARITHMETIC_F32 && !j->is_tiled;
+  if (!is_rounded) put_bias(y, y_step, n, l->bias + out, width);
   if (j->is_tiled)
     add_tiled(l, c, weights, first_row, n, y, y_step, width);
-  else if (c->arithmetic != LIMN_ARITHMETIC_F32)
-    add_rounded(l, c, weights, first_row, n, y, y_step, width);
+  else if (is_rounded)
+    put_rounded(l, c, weights, l->bias + out, first_row, n, y, y_step, width);
   else if (n == 1 && l->format != LIMN_FORMAT_F32)
     add_row(l, weights, x, y, width);
   else

@@ -295,6 +295,39 @@ static void float16_rounds_as_everywhere(void **state) {
 /* ---- products that round ----------------------------------------------------------------------
  */
 
+/* A product that rounds, whichever the format asks for, over all rows of x. */
+typedef struct rounding {
+  const limn_kernels *t;
+  limn_format format;
+  const uint16_t *halves;
+  limn_quantized bytes;
+  const void *panel;
+} rounding;
+
+static void round_product(const rounding *p, int64_t n, int64_t k, const float *start, float *c,
+                          int64_t width) {
+  if (p->format == LIMN_FORMAT_BF16)
+    p->t->product_bf16(n, k, p->halves, k, p->panel, start, c, LIMN_PANEL, width);
+  else
+    (p->format == LIMN_FORMAT_Q8 ? p->t->product_q8 : p->t->product_q4)(
+        n, k, p->bytes, k, p->panel, start, c, LIMN_PANEL, width);
+}
+
+/* Rows that start from a bias are those that held it. */
+static void check_start(const rounding *p, int64_t n, int64_t k, int64_t width) {
+  enum { N = 14 };
+  float bias[LIMN_PANEL], held[N * LIMN_PANEL], started[N * LIMN_PANEL];
+  fill(bias, LIMN_PANEL);
+  for (int64_t i = 0; i < N * LIMN_PANEL; i++) {
+    bool is_inside = i / LIMN_PANEL < n && i % LIMN_PANEL < width;
+    held[i] = is_inside ? bias[i % LIMN_PANEL] : 0;
+    started[i] = is_inside ? NAN : 0;
+  }
+  round_product(p, n, k, NULL, held, width);
+  round_product(p, n, k, bias, started, width);
+  assert_memory_equal(held, started, sizeof held);
+}
+
 /* bf16: the products of bfloat16 are exact, and the sum makes one rounding a term, up to 2 u. */
 static void products_of_bfloat16(void **state) {
   (void)state;
@@ -314,7 +347,7 @@ static void products_of_bfloat16(void **state) {
     for (int64_t n = 0; n <= N; n++)
       for (int64_t width = 1; width <= LIMN_PANEL; width += 21) {
         memset(c, 0, sizeof c);
-        t->product_bf16(n, K, a, K, panel, c, LIMN_PANEL, width);
+        t->product_bf16(n, K, a, K, panel, NULL, c, LIMN_PANEL, width);
         for (int64_t i = 0; i < N * LIMN_PANEL; i++) {
           int64_t r = i / LIMN_PANEL, j = i % LIMN_PANEL;
           double exact = 0, size = 0;
@@ -325,6 +358,7 @@ static void products_of_bfloat16(void **state) {
           }
           assert_true(fabs((double)c[i] - exact) <= 2 * K * U * size);
         }
+        check_start(&(rounding){t, LIMN_FORMAT_BF16, a, {0}, panel}, n, K, width);
       }
   }
 }
@@ -349,8 +383,7 @@ static void check_whole_numbers(const limn_kernels *t, limn_format format) {
   for (int64_t n = 0; n <= N; n++)
     for (int64_t width = 1; width <= LIMN_PANEL; width += 21) {
       memset(c, 0, sizeof c);
-      (format == LIMN_FORMAT_Q8 ? t->product_q8 : t->product_q4)(n, K, a, K, panel, c, LIMN_PANEL,
-                                                                 width);
+      round_product(&(rounding){t, format, NULL, a, panel}, n, K, NULL, c, width);
       for (int64_t i = 0; i < N * LIMN_PANEL; i++) {
         int64_t r = i / LIMN_PANEL, j = i % LIMN_PANEL;
         double exact = 0, size = 0;
@@ -362,6 +395,7 @@ static void check_whole_numbers(const limn_kernels *t, limn_format format) {
         }
         assert_true(fabs((double)c[i] - exact) <= 3 * BLOCKS * U * size);
       }
+      check_start(&(rounding){t, format, NULL, a, panel}, n, K, width);
     }
 }
 

@@ -462,7 +462,8 @@ static void whole_numbers_change_no_bit(void **state) {
   enum { STEP = LIMN_PANEL + 1 };
   static const int64_t ns[] = {1, 15, 16, 17, 40}, ks[] = {1, 32, 33, 96, 256, 300};
   static const int64_t widths[] = {1, 16, 40, 64};
-  static float c[40 * STEP], plain[40 * STEP];
+  static float c[40 * STEP], plain[40 * STEP], bias[LIMN_PANEL];
+  fill(bias, LIMN_PANEL);
   for (size_t i = 0; i < 5; i++)
     for (size_t j = 0; j < 6; j++)
       for (int is_q4 = 0; is_q4 < 2; is_q4++) {
@@ -470,9 +471,11 @@ static void whole_numbers_change_no_bit(void **state) {
         int64_t width = widths[(i + j) % 4], step = (p.k + 63) / 64 * 64;
         fill(plain, 40 * STEP);
         memcpy(c, plain, sizeof c);
-        (is_q4 ? limn_kernels_scalar.product_q4
-               : limn_kernels_scalar.product_q8)(p.n, p.k, p.a, step, p.panel, plain, STEP, width);
-        (is_q4 ? table.product_q4 : table.product_q8)(p.n, p.k, p.a, step, p.panel, c, STEP, width);
+        const float *start = (i + j) % 3 == 0 ? bias : NULL;
+        (is_q4 ? limn_kernels_scalar.product_q4 : limn_kernels_scalar.product_q8)(
+            p.n, p.k, p.a, step, p.panel, start, plain, STEP, width);
+        (is_q4 ? table.product_q4 : table.product_q8)(p.n, p.k, p.a, step, p.panel, start, c, STEP,
+                                                      width);
         assert_memory_equal(c, plain, sizeof c);
         assert_false(emulated.is_configured);
       }
