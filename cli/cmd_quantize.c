@@ -38,25 +38,26 @@ static const cli_example examples[] = {
 #define ENDING     ".safetensors"
 #define MODEL_FILE "model.safetensors"
 
-/* What is copied from folder to folder, where it is there. */
-static const char *const companions[] = {"tokenizer.json",
-                                         "tokenizer_config.json",
-                                         "special_tokens_map.json",
-                                         "vocab.json",
-                                         "merges.txt",
-                                         "tokenizer.model",
-                                         "added_tokens.json",
-                                         "LICENSE",
-                                         "generation_config.json",
-                                         "config.json"};
-enum { N_COMPANIONS = sizeof companions / sizeof *companions };
+/* What OUT is made of; behind the first, what is copied from folder to folder where it is there. */
+static const char *const parts[] = {MODEL_FILE,
+                                    "tokenizer.json",
+                                    "tokenizer_config.json",
+                                    "special_tokens_map.json",
+                                    "vocab.json",
+                                    "merges.txt",
+                                    "tokenizer.model",
+                                    "added_tokens.json",
+                                    "LICENSE",
+                                    "generation_config.json",
+                                    "config.json",
+                                    NULL};
 
 typedef struct job {
   const cli *c;
-  char *model;     /* the folder */
-  const char *out; /* as given */
-  char *file;      /* that the weights go to */
-  bool is_folder, is_new_folder;
+  char *model;               /* the folder */
+  const char *out;           /* as given */
+  char *file;                /* that the weights go to */
+  bool is_folder, was_empty; /* or is new */
 } job;
 
 /* ---- where to ---------------------------------------------------------------------------------
@@ -92,13 +93,14 @@ static limn_status refuse(const job *j, const char *why, limn_error *err) {
 
 static limn_status check_folder(job *j, limn_error *err) {
   struct stat info;
-  j->is_new_folder = stat(j->out, &info) != 0;
-  if (j->is_new_folder) return LIMN_OK;
+  j->was_empty = stat(j->out, &info) != 0;
+  if (j->was_empty) return LIMN_OK;
   if (!S_ISDIR(info.st_mode))
     return refuse(j, "is no folder, expected one, or a file NAME" ENDING, err);
   if (is_same_file(j->out, j->model))
     return refuse(j, "is the model itself, expected another place", err);
-  if (is_packed(j->file) || is_empty_folder(j->out)) return LIMN_OK;
+  j->was_empty = is_empty_folder(j->out);
+  if (j->was_empty || is_packed(j->file)) return LIMN_OK;
   return refuse(
       j, "holds something else, expected a new or empty folder, or one with a packed model", err);
 }
@@ -136,24 +138,13 @@ static limn_status copy_one(const char *from, const char *to, limn_error *err) {
 
 static limn_status copy_companions(const job *j, limn_error *err) {
   limn_status status = LIMN_OK;
-  for (int i = 0; i < N_COMPANIONS && status == LIMN_OK; i++) {
-    char *from = cli_path_in(j->model, companions[i]), *to = cli_path_in(j->out, companions[i]);
+  for (const char *const *name = parts + 1; *name && status == LIMN_OK; name++) {
+    char *from = cli_path_in(j->model, *name), *to = cli_path_in(j->out, *name);
     status = from && to ? copy_one(from, to, err) : cli_no_memory(err);
     limn_free(from);
     limn_free(to);
   }
   return status;
-}
-
-/* A folder that was made for a model that did not come goes again. */
-static void take_back(const job *j) {
-  unlink(j->file);
-  for (int i = 0; i < N_COMPANIONS; i++) {
-    char *path = cli_path_in(j->out, companions[i]);
-    if (path) unlink(path);
-    limn_free(path);
-  }
-  rmdir(j->out);
 }
 
 static bool show_progress(void *user, int64_t done, int64_t total) {
@@ -179,9 +170,10 @@ static limn_status write_model(const job *j, limn_error *err) {
   if (!j->is_folder) return pack(j, err);
   limn_status status = cli_make_folder(j->out, err);
   if (status != LIMN_OK) return status;
+  if (j->was_empty) cli_folder_is_half(parts);
   status = pack(j, err);
   if (status == LIMN_OK) status = copy_companions(j, err);
-  if (status != LIMN_OK && j->is_new_folder) take_back(j);
+  if (status == LIMN_OK) cli_folder_is_whole();
   return status;
 }
 

@@ -4,8 +4,10 @@
 #include "folder.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 char *cli_path_in(const char *folder, const char *name) {
   size_t n = strlen(folder) + strlen(name) + 2;
@@ -14,10 +16,49 @@ char *cli_path_in(const char *folder, const char *name) {
   return path;
 }
 
+/* In memory of its own, because a signal handler cannot ask for any. */
+enum { PATH_ROOM = 4096, NAME_ROOM = 256 };
+static struct {
+  char path[PATH_ROOM + NAME_ROOM]; /* a folder, and behind it the name of a file in it */
+  size_t n;
+  atomic_bool is_new;
+  const char *const *_Atomic names; /* or NULL */
+} made;
+
+void cli_folder_is_half(const char *const *names) {
+  atomic_store(&made.names, names);
+}
+
+void cli_folder_is_whole(void) {
+  atomic_store(&made.names, NULL);
+  atomic_store(&made.is_new, false);
+}
+
+void cli_discard_folder(void) {
+  int before = errno;
+  const char *const *names = atomic_load(&made.names);
+  for (; names && *names; names++) {
+    made.path[made.n] = '/';
+    strncpy(made.path + made.n + 1, *names, sizeof made.path - made.n - 2);
+    unlink(made.path);
+    made.path[made.n] = '\0';
+  }
+  if (atomic_load(&made.is_new)) rmdir(made.path);
+  cli_folder_is_whole();
+  errno = before;
+}
+
 limn_status cli_make_folder(const char *folder, limn_error *err) {
   struct stat info;
+  made.n = strlen(folder);
+  if (made.n < PATH_ROOM) { /* else there is no such folder */
+    memcpy(made.path, folder, made.n + 1);
+    /* Known before it is there, so that no signal finds it unknown. */
+    atomic_store(&made.is_new, stat(folder, &info) != 0);
+  }
   if (mkdir(folder, 0777) == 0) return LIMN_OK;
   int reason = errno;
+  atomic_store(&made.is_new, false);
   if (reason == EEXIST && stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) return LIMN_OK;
   return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot make folder \"%s\": %s", folder,
                         strerror(reason));

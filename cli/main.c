@@ -6,6 +6,7 @@
  * it without a word.
  */
 #include "cli.h"
+#include "folder.h"
 
 #include <errno.h>
 #include <signal.h>
@@ -145,6 +146,7 @@ const char *cli_nearest(const char *word, const char *const *words, size_t n) {
 
 static void on_signal(int number) {
   limn_output_discard_all_on_signal();
+  cli_discard_folder();
   if (number != SIGPIPE && cli_has_color() && cli_is_terminal()) {
     ssize_t n = write(STDOUT_FILENO, "\033[0m\n", 5);
     (void)n;
@@ -278,6 +280,7 @@ int main(int argc, char **argv) {
     status = run(&c, argc, argv);
   else
     cli_bad(&c, "out of memory");
+  if (status != CLI_OK) cli_discard_folder();
   status = close_output(&c, status);
   limn_free(c.arguments);
   limn_free(c.given);

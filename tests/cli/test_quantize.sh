@@ -120,4 +120,26 @@ last="limn quantize on a full disk"
 complains "File too large"
 check "and leaves nothing" [ ! -e "$work/again" ]
 
+# ---- a signal while the tokenizer is copied: it is a pipe that nobody writes to
+mkdir "$work/slow" "$work/was_there"
+cp "$tiny/config.json" "$tiny/model.safetensors" "$work/slow"
+mkfifo "$work/slow/tokenizer.json"
+for out in again was_there; do
+  "$LIMN" quantize -m "$work/slow" -o "$work/$out" >"$work/out" 2>"$work/err" &
+  pid=$!
+  for i in 1 2 3 4 5 6 7 8 9 10; do
+    [ -e "$work/$out/model.safetensors" ] || sleep 0.2
+  done
+  check "the weights are there: $out" [ -e "$work/$out/model.safetensors" ]
+  kill -TERM $pid
+  wait $pid
+  check "and go with the signal: $out" [ ! -e "$work/$out/model.safetensors" ]
+done
+check "so does the folder that was made" [ ! -e "$work/again" ]
+check "and one that was there stays" [ -d "$work/was_there" ]
+
+# ---- nor does any other command leave a folder that is empty
+(ulimit -f 0; "$LIMN" explain "Once" --out "$work/again" 2>&1 >/dev/null | cat >/dev/null)
+check "explain on a full disk" [ ! -e "$work/again" ]
+
 finish
