@@ -56,7 +56,8 @@ typedef enum limn_special {
 /* Ids, and where in the text each stands. Start from {0}; encoding replaces what it holds. */
 typedef struct limn_tokens {
   int32_t *ids;    /* (n) */
-  size_t *offsets; /* (n + 1): token i is bytes offsets[i] to offsets[i + 1] of the text */
+  size_t *offsets; /* (n + 1): token i is bytes offsets[i] to offsets[i + 1] of the text, the last
+                      one ends with it; of a text that has no tokens 0 */
   size_t n;
   size_t capacity;
 } limn_tokens;

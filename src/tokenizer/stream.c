@@ -24,6 +24,7 @@ struct limn_encode_stream {
   size_t offset;    /* of the first that is not encoded, in the whole text */
   size_t try_again; /* how many bytes to wait for before looking once more */
   bool is_held;     /* nothing is settled before the end */
+  bool has_tokens;  /* some were given */
   limn_pipeline_stream changed;
 };
 
@@ -139,8 +140,13 @@ limn_status limn_encode_stream_push(limn_encode_stream *s, const char *bytes, si
                                     limn_tokens *out, limn_error *err) {
   if (!limn_bytes_append(&s->waiting, bytes, n)) return limn_out_of_memory(err, "a text");
   if (s->is_held) return LIMN_OK;
-  if (s->e->t->pipeline) return encode_changed(s, true, out, err);
-  return s->waiting.size < s->try_again ? LIMN_OK : encode_waiting(s, true, out, err);
+  limn_status status = LIMN_OK;
+  if (s->e->t->pipeline)
+    status = encode_changed(s, true, out, err);
+  else if (s->waiting.size >= s->try_again)
+    status = encode_waiting(s, true, out, err);
+  s->has_tokens |= out->n > 0;
+  return status;
 }
 
 limn_status limn_encode_stream_finish(limn_encode_stream *s, limn_tokens *out, limn_error *err) {
@@ -148,7 +154,9 @@ limn_status limn_encode_stream_finish(limn_encode_stream *s, limn_tokens *out, l
   bool is_changed = s->e->t->pipeline && !s->is_held;
   limn_status status =
       is_changed ? encode_changed(s, false, out, err) : encode_waiting(s, false, out, err);
+  if (status == LIMN_OK && out->n == 0 && !s->has_tokens) out->offsets[0] = 0;
   limn_pipeline_stream_deinit(&s->changed);
   s->waiting.size = s->done = s->offset = s->try_again = 0;
+  s->has_tokens = false;
   return status;
 }

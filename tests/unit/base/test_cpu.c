@@ -1,24 +1,10 @@
 /* The control group's quota: folders that look like /sys/fs/cgroup, in both versions. */
 #include "base/cpu.h"
-#include "check.h"
+#include "folder.h"
 
 #include <limn/io.h>
 #include <stdlib.h>
 #include <sys/stat.h>
-
-static char folder[256];
-
-static int set_up(void **state) {
-  (void)state;
-  make_folder(folder);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  remove_folder(folder);
-  return 0;
-}
 
 /* Writes folder/name, making the folders on the way. */
 static void put(const char *name, const char *text) {
@@ -130,9 +116,8 @@ static void nonsense(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-      TEST(no_groups),  TEST(version_2), TEST(least_of_all_levels),
-      TEST(root_group), TEST(version_1), TEST(nonsense),
+      IN_FOLDER(no_groups),  IN_FOLDER(version_2), IN_FOLDER(least_of_all_levels),
+      IN_FOLDER(root_group), IN_FOLDER(version_1), IN_FOLDER(nonsense),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

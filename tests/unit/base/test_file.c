@@ -1,7 +1,7 @@
 /* Whole files as memory: what is there, what is not, and what is no file. */
 #include "base/file.h"
 #include "base/memory.h"
-#include "check.h"
+#include "folder.h"
 
 #include <fcntl.h>
 #include <limn/io.h>
@@ -9,27 +9,6 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-static char folder[256];
-
-static const char *in_folder(const char *name) {
-  static char path[1024];
-  snprintf(path, sizeof path, "%s/%s", folder, name);
-  return path;
-}
-
-static int set_up(void **state) {
-  (void)state;
-  make_folder(folder);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  limn_allocator_set(NULL);
-  remove_folder(folder);
-  return 0;
-}
 
 static void maps_a_file(void **state) {
   (void)state;
@@ -215,11 +194,9 @@ static void without_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-      TEST(maps_a_file),    TEST(empty_file),     TEST(what_cannot_be_opened),
-      TEST(released_pages), TEST(empty_file),     TEST(what_cannot_be_opened),
-      TEST(limits),         TEST(pipes),          TEST(files_without_a_size),
-      TEST(paths),          TEST(without_memory),
+      IN_FOLDER(maps_a_file),          IN_FOLDER(empty_file), IN_FOLDER(what_cannot_be_opened),
+      IN_FOLDER(released_pages),       IN_FOLDER(limits),     IN_FOLDER(pipes),
+      IN_FOLDER(files_without_a_size), IN_FOLDER(paths),      IN_FOLDER(without_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,7 @@
 /* Outputs appear whole or not at all: after failures, discards and signals the old file is there.
  */
 #include "base/file.h"
-#include "check.h"
+#include "folder.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -13,29 +13,6 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
-
-static char folder[256];
-
-static const char *in_folder(const char *name) {
-  static char paths[4][1024];
-  static int next;
-  char *path = paths[next++ % 4];
-  snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-  return path;
-}
-
-static int set_up(void **state) {
-  (void)state;
-  make_folder(folder);
-  return 0;
-}
-
-static int tear_down(void **state) {
-  (void)state;
-  limn_allocator_set(NULL);
-  remove_folder(folder);
-  return 0;
-}
 
 static int count_files(void) {
   DIR *d = opendir(folder);
@@ -380,22 +357,21 @@ static void without_memory(void **state) {
 
 int main(void) {
   const struct CMUnitTest tests[] = {
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
-      TEST(appears_at_commit),
-      TEST(old_file_stays_until_commit),
-      TEST(pieces_of_any_size),
-      TEST(modes),
-      TEST(links_are_followed),
-      TEST(longest_name),
-      TEST(where_nothing_can_be_written),
-      TEST(full_device),
-      TEST(no_half_file),
-      TEST(commit_that_fails),
-      TEST(signal_leaves_no_half_file),
-      TEST(many_at_once),
-      TEST(threads_share_a_path),
-      TEST(standard_output),
-      TEST(without_memory),
+      IN_FOLDER(appears_at_commit),
+      IN_FOLDER(old_file_stays_until_commit),
+      IN_FOLDER(pieces_of_any_size),
+      IN_FOLDER(modes),
+      IN_FOLDER(links_are_followed),
+      IN_FOLDER(longest_name),
+      IN_FOLDER(where_nothing_can_be_written),
+      IN_FOLDER(full_device),
+      IN_FOLDER(no_half_file),
+      IN_FOLDER(commit_that_fails),
+      IN_FOLDER(signal_leaves_no_half_file),
+      IN_FOLDER(many_at_once),
+      IN_FOLDER(threads_share_a_path),
+      IN_FOLDER(standard_output),
+      IN_FOLDER(without_memory),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

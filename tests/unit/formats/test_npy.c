@@ -2,20 +2,13 @@
  * .npy: what limn writes is, byte for byte, what NumPy writes; what NumPy writes is read; the rest
  * is refused with its place. (NumPy itself reads limn's files in tests/peers/check_formats.py.)
  */
-#include "check.h"
+#include "folder.h"
 
-static char folder[256], path[512];
+static char path[512];
 
 static int enter(void **state) {
-  (void)state;
-  make_folder(folder);
+  enter_folder(state);
   snprintf(path, sizeof path, "%s/a.npy", folder);
-  return 0;
-}
-
-static int leave(void **state) {
-  (void)state;
-  remove_folder(folder);
   return 0;
 }
 
@@ -227,15 +220,15 @@ static void survives_every_failed_allocation(void **state) {
 }
 
 int main(void) {
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter, leave)
+#define IN_PATH(test) cmocka_unit_test_setup_teardown(test, enter, leave_folder)
   const struct CMUnitTest tests[] = {
-      IN_FOLDER(writes_as_numpy_does),
-      IN_FOLDER(reads_what_it_wrote),
-      IN_FOLDER(writes_strided_views),
-      IN_FOLDER(reads_other_number_formats),
-      IN_FOLDER(refuses_what_lies),
-      IN_FOLDER(refuses_other_openings),
-      IN_FOLDER(survives_every_failed_allocation),
+      IN_PATH(writes_as_numpy_does),
+      IN_PATH(reads_what_it_wrote),
+      IN_PATH(writes_strided_views),
+      IN_PATH(reads_other_number_formats),
+      IN_PATH(refuses_what_lies),
+      IN_PATH(refuses_other_openings),
+      IN_PATH(survives_every_failed_allocation),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -3,39 +3,16 @@
  * with a message that says what and where, and what limn writes reads back bit for bit. (That
  * Python's safetensors reads it too is checked by tests/peers/check_formats.py.)
  */
-#include "check.h"
+#include "folder.h"
 
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-static char folder[256];
-
-static int enter(void **state) {
-  (void)state;
-  make_folder(folder);
-  return 0;
-}
-
-static int leave(void **state) {
-  (void)state;
-  remove_folder(folder);
-  return 0;
-}
-
-/* A path in the test's folder, in one of a few static buffers. */
-static const char *at(const char *name) {
-  static char paths[4][512];
-  static int next;
-  char *path = paths[next++ % 4];
-  snprintf(path, 512, "%s/%s", folder, name);
-  return path;
-}
-
 static void put_file(const char *name, const void *bytes, size_t n) {
   limn_error err;
-  CHECK_OK(limn_file_write(at(name), bytes, n, &err), err);
+  CHECK_OK(limn_file_write(in_folder(name), bytes, n, &err), err);
 }
 
 /* A file with this header and data_size bytes 0, 1, 2 ... behind it. */
@@ -127,7 +104,7 @@ static void lists_tensors_in_the_order_of_the_data(void **state) {
                   7);
   limn_error err;
   limn_safetensors *file;
-  CHECK_OK(limn_safetensors_open(at("a"), &file, &err), err);
+  CHECK_OK(limn_safetensors_open(in_folder("a"), &file, &err), err);
   assert_int_equal(limn_safetensors_count(file), 3);
   assert_string_equal(limn_safetensors_name_at(file, 0), "first");
   assert_string_equal(limn_safetensors_name_at(file, 1), "none");
@@ -162,7 +139,7 @@ static void opens_a_file_with_a_tensor_it_cannot_read(void **state) {
   limn_error err;
   limn_safetensors *file;
   limn_stored t;
-  CHECK_OK(limn_safetensors_open(at("a"), &file, &err), err);
+  CHECK_OK(limn_safetensors_open(in_folder("a"), &file, &err), err);
   assert_true(limn_safetensors_has(file, "odd"));
   CHECK_FAILS(limn_safetensors_view(file, "odd", &t, &err), LIMN_ERROR_UNSUPPORTED, err,
               "tensor \"odd\" has number format \"F8_E4M3\"");
@@ -242,15 +219,16 @@ static void refuses_headers_that_lie(void **state) {
     put_safetensors("a", bad->header, bad->data_size);
     limn_error err = {0};
     limn_safetensors *file = (limn_safetensors *)&err;
-    CHECK_FAILS(limn_safetensors_open(at("a"), &file, &err), LIMN_ERROR_FORMAT, err, bad->message);
+    CHECK_FAILS(limn_safetensors_open(in_folder("a"), &file, &err), LIMN_ERROR_FORMAT, err,
+                bad->message);
     assert_null(file);
-    if (!strstr(err.text, at("a"))) fail_msg("\"%s\" does not name the file", err.text);
+    if (!strstr(err.text, in_folder("a"))) fail_msg("\"%s\" does not name the file", err.text);
     uint64_t data_start = 8 + strlen(bad->header);
     if (bad->offset == -1 && err.offset != LIMN_NO_OFFSET) fail_msg("%s: an offset", bad->header);
     if (bad->offset >= 0 && err.offset != data_start + (uint64_t)bad->offset)
       fail_msg("%s: offset %lld, expected %lld", bad->header, (long long)err.offset,
                (long long)data_start + (long long)bad->offset);
-    assert_int_equal(limn_safetensors_open(at("a"), &file, NULL), LIMN_ERROR_FORMAT);
+    assert_int_equal(limn_safetensors_open(in_folder("a"), &file, NULL), LIMN_ERROR_FORMAT);
   }
 }
 
@@ -275,13 +253,13 @@ static void refuses_lengths_that_lie(void **state) {
   limn_safetensors *file;
   for (size_t i = 0; i < sizeof files / sizeof *files; i++) {
     put_file("a", files[i].bytes, files[i].n);
-    CHECK_FAILS(limn_safetensors_open(at("a"), &file, &err), LIMN_ERROR_FORMAT, err,
+    CHECK_FAILS(limn_safetensors_open(in_folder("a"), &file, &err), LIMN_ERROR_FORMAT, err,
                 files[i].message);
   }
   /* A file that is as large as it says, but whose header is larger than any may be. */
   put_file("a", "\x01\xe1\xf5\x05\x00\x00\x00\x00{", 9);
-  assert_int_equal(truncate(at("a"), 200000000), 0);
-  CHECK_FAILS(limn_safetensors_open(at("a"), &file, &err), LIMN_ERROR_FORMAT, err,
+  assert_int_equal(truncate(in_folder("a"), 200000000), 0);
+  CHECK_FAILS(limn_safetensors_open(in_folder("a"), &file, &err), LIMN_ERROR_FORMAT, err,
               "announces a header of 100000001 bytes, but none may exceed 100000000");
 }
 
@@ -294,13 +272,13 @@ static void refuses_deep_nesting_and_long_names(void **state) {
   memset(header + 5, '[', 10000);
   header[10005] = '\0';
   put_safetensors("a", header, 0);
-  CHECK_FAILS(limn_safetensors_open(at("a"), &file, &err), LIMN_ERROR_FORMAT, err,
+  CHECK_FAILS(limn_safetensors_open(in_folder("a"), &file, &err), LIMN_ERROR_FORMAT, err,
               "maximum parsing depth reached");
   strcpy(header, "{\"");
   memset(header + 2, 'n', 10000);
   strcpy(header + 10002, "\":3}");
   put_safetensors("a", header, 0);
-  CHECK_FAILS(limn_safetensors_open(at("a"), &file, &err), LIMN_ERROR_FORMAT, err,
+  CHECK_FAILS(limn_safetensors_open(in_folder("a"), &file, &err), LIMN_ERROR_FORMAT, err,
               "is an integer in the header, expected an object");
 }
 
@@ -308,13 +286,13 @@ static void refuses_what_is_no_file(void **state) {
   (void)state;
   limn_error err;
   limn_safetensors *file;
-  CHECK_FAILS(limn_safetensors_open(at("absent"), &file, &err), LIMN_ERROR_NOT_FOUND, err,
+  CHECK_FAILS(limn_safetensors_open(in_folder("absent"), &file, &err), LIMN_ERROR_NOT_FOUND, err,
               "cannot open \"");
   CHECK_FAILS(limn_safetensors_open(folder, &file, &err), LIMN_ERROR_IO, err, "directory");
   CHECK_FAILS(limn_safetensors_open_model(folder, &file, &err), LIMN_ERROR_NOT_FOUND, err,
               "holds neither model.safetensors nor model.safetensors.index.json");
-  CHECK_FAILS(limn_safetensors_open_model(at("absent"), &file, &err), LIMN_ERROR_NOT_FOUND, err,
-              "holds neither");
+  CHECK_FAILS(limn_safetensors_open_model(in_folder("absent"), &file, &err), LIMN_ERROR_NOT_FOUND,
+              err, "holds neither");
 }
 
 /* Whatever single byte of a header is changed, the file opens with views inside it, or not. */
@@ -332,7 +310,7 @@ static void survives_every_changed_byte(void **state) {
       put_file("a", bytes, sizeof bytes);
       limn_safetensors *file;
       limn_error err;
-      if (limn_safetensors_open(at("a"), &file, &err) == LIMN_OK) {
+      if (limn_safetensors_open(in_folder("a"), &file, &err) == LIMN_OK) {
         touch(file);
         n_opened++;
       } else {
@@ -496,8 +474,8 @@ static void reads_what_it_wrote(void **state) {
   static const size_t limits[] = {0, 1, 2, 7, 100, 47999, 48000, 49000, 1 << 20};
   for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
     limn_error err;
-    CHECK_OK(write_samples(at("a"), limits[i], &err), err);
-    check_samples(at("a"));
+    CHECK_OK(write_samples(in_folder("a"), limits[i], &err), err);
+    check_samples(in_folder("a"));
   }
 }
 
@@ -505,11 +483,11 @@ static void writes_a_file_without_tensors(void **state) {
   (void)state;
   limn_error err;
   limn_safetensors_writer *w;
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 0, &w, &err), err);
   CHECK_OK(limn_safetensors_writer_commit(w, &err), err);
   char *bytes;
   size_t n;
-  CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+  CHECK_OK(limn_file_read(in_folder("a"), 0, &bytes, &n, &err), err);
   assert_int_equal(n, 16);
   assert_memory_equal(bytes, "\x08\x00\x00\x00\x00\x00\x00\x00{}      ", 16);
   limn_free(bytes);
@@ -522,13 +500,13 @@ static void writes_strided_views(void **state) {
   limn_tensor columns = limn_tensor_transpose(&rows, 0, 1);
   limn_error err;
   limn_safetensors_writer *w;
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 0, &w, &err), err);
   CHECK_OK(limn_safetensors_writer_add_f32(w, "rows", &rows, &err), err);
   CHECK_OK(limn_safetensors_writer_add_f32(w, "columns", &columns, &err), err);
   CHECK_OK(limn_safetensors_writer_commit(w, &err), err);
   limn_safetensors *file;
   limn_stored t;
-  CHECK_OK(limn_safetensors_open(at("a"), &file, &err), err);
+  CHECK_OK(limn_safetensors_open(in_folder("a"), &file, &err), err);
   CHECK_OK(limn_safetensors_view(file, "columns", &t, &err), err);
   assert_int_equal(t.shape[0], 3);
   assert_memory_equal(t.data, ((float[]){0, 3, 1, 4, 2, 5}), 24);
@@ -542,7 +520,7 @@ static void refuses_bad_declarations(void **state) {
   limn_error err;
   limn_safetensors_writer *w;
   const int64_t shape[] = {4};
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 0, &w, &err), err);
   CHECK_OK(limn_safetensors_writer_begin(w, "x", LIMN_U8, 1, shape, &err), err);
   CHECK_OK(limn_safetensors_writer_write(w, "ab", 2, &err), err);
   CHECK_FAILS(limn_safetensors_writer_begin(w, "y", LIMN_U8, 1, shape, &err), LIMN_ERROR_SHAPE, err,
@@ -565,7 +543,7 @@ static void refuses_bad_declarations(void **state) {
               "is not UTF-8");
   CHECK_OK(limn_safetensors_writer_commit(w, &err), err);
   limn_safetensors *file;
-  CHECK_OK(limn_safetensors_open(at("a"), &file, &err), err);
+  CHECK_OK(limn_safetensors_open(in_folder("a"), &file, &err), err);
   assert_int_equal(limn_safetensors_count(file), 1);
   limn_safetensors_close(file);
 }
@@ -608,9 +586,9 @@ static void streams_what_was_declared(void **state) {
     limn_error err;
     char *bytes;
     size_t n;
-    stream_samples(at("a"), alignments[i], 1000 * i + 7);
-    check_samples(at("a"));
-    CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+    stream_samples(in_folder("a"), alignments[i], 1000 * i + 7);
+    check_samples(in_folder("a"));
+    CHECK_OK(limn_file_read(in_folder("a"), 0, &bytes, &n, &err), err);
     size_t header = (size_t)(unsigned char)bytes[0] | (size_t)(unsigned char)bytes[1] << 8;
     assert_int_equal((8 + header) % alignments[i], 0);
     limn_free(bytes);
@@ -622,7 +600,7 @@ static void refuses_to_stream_what_was_not_declared(void **state) {
   limn_error err;
   limn_safetensors_writer *w;
   put_file("a", "old", 3);
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 0, &w, &err), err);
   CHECK_OK(limn_safetensors_writer_declare(w, "x", LIMN_U8, 1, (int64_t[]){4}, &err), err);
   CHECK_FAILS(limn_safetensors_writer_declare(w, "x", LIMN_U8, 1, (int64_t[]){4}, &err),
               LIMN_ERROR_ARGUMENT, err, "is there already");
@@ -630,7 +608,7 @@ static void refuses_to_stream_what_was_not_declared(void **state) {
               LIMN_ERROR_RANGE, err, "more bytes than 63 bits can count");
   limn_safetensors_writer_discard(w);
 
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 0, &w, &err), err);
   CHECK_OK(limn_safetensors_writer_declare(w, "x", LIMN_U8, 1, (int64_t[]){4}, &err), err);
   CHECK_OK(limn_safetensors_writer_declare(w, "y", LIMN_U8, 1, (int64_t[]){2}, &err), err);
   CHECK_OK(limn_safetensors_writer_start(w, 64, &err), err);
@@ -641,7 +619,7 @@ static void refuses_to_stream_what_was_not_declared(void **state) {
               "lacks 1 of the 6 bytes of its tensors");
   char *bytes;
   size_t n;
-  CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+  CHECK_OK(limn_file_read(in_folder("a"), 0, &bytes, &n, &err), err);
   assert_int_equal(n, 3);
   limn_free(bytes);
 }
@@ -651,21 +629,21 @@ static void leaves_the_old_file_when_it_fails(void **state) {
   limn_error err;
   limn_safetensors_writer *w;
   put_file("a", "old", 3);
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 1, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 1, &w, &err), err);
   CHECK_OK(limn_safetensors_writer_begin(w, "x", LIMN_U8, 1, (int64_t[]){4}, &err), err);
   CHECK_OK(limn_safetensors_writer_write(w, "ab", 2, &err), err);
   CHECK_FAILS(limn_safetensors_writer_commit(w, &err), LIMN_ERROR_SHAPE, err,
               "lacks 2 of its 4 bytes");
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 0, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 0, &w, &err), err);
   limn_safetensors_writer_discard(w);
-  CHECK_FAILS(limn_safetensors_writer_open(at("absent/a"), 0, &w, &err), LIMN_ERROR_NOT_FOUND, err,
-              "cannot write \"");
+  CHECK_FAILS(limn_safetensors_writer_open(in_folder("absent/a"), 0, &w, &err),
+              LIMN_ERROR_NOT_FOUND, err, "cannot write \"");
   assert_null(w);
   fill_samples();
   CHECK_FAILS(write_samples("/dev/full", 0, &err), LIMN_ERROR_IO, err, "/dev/full");
   char *bytes;
   size_t n;
-  CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+  CHECK_OK(limn_file_read(in_folder("a"), 0, &bytes, &n, &err), err);
   assert_string_equal(bytes, "old");
   limn_free(bytes);
 }
@@ -677,7 +655,7 @@ static void keeps_the_first_failure_of_the_spool(void **state) {
   put_file("a", "old", 3);
   limn_error err, again;
   limn_safetensors_writer *w;
-  CHECK_OK(limn_safetensors_writer_open(at("a"), 100, &w, &err), err);
+  CHECK_OK(limn_safetensors_writer_open(in_folder("a"), 100, &w, &err), err);
   struct rlimit before, small;
   assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
   small = before;
@@ -696,7 +674,7 @@ static void keeps_the_first_failure_of_the_spool(void **state) {
   CHECK_FAILS(limn_safetensors_writer_commit(w, &err), LIMN_ERROR_IO, err, "cannot keep");
   char *bytes;
   size_t n;
-  CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+  CHECK_OK(limn_file_read(in_folder("a"), 0, &bytes, &n, &err), err);
   assert_string_equal(bytes, "old");
   limn_free(bytes);
 }
@@ -733,7 +711,7 @@ static void survives_every_failed_allocation_writing(void **state) {
     limn_error err;
     put_file("a", "old", 3);
     fail_allocation(k);
-    limn_status status = write_samples(at("a"), 40000, &err);
+    limn_status status = write_samples(in_folder("a"), 40000, &err);
     bool was_enough = allocations_asked() <= k;
     assert_int_equal(allocations_live(), 0);
     limn_allocator_set(NULL);
@@ -741,7 +719,7 @@ static void survives_every_failed_allocation_writing(void **state) {
       assert_int_equal(status, LIMN_ERROR_MEMORY);
       char *bytes;
       size_t n;
-      CHECK_OK(limn_file_read(at("a"), 0, &bytes, &n, &err), err);
+      CHECK_OK(limn_file_read(in_folder("a"), 0, &bytes, &n, &err), err);
       assert_string_equal(bytes, "old");
       limn_free(bytes);
     }
@@ -750,11 +728,10 @@ static void survives_every_failed_allocation_writing(void **state) {
     assert_true(k > 20);
     break;
   }
-  check_samples(at("a"));
+  check_samples(in_folder("a"));
 }
 
 int main(void) {
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter, leave)
   const struct CMUnitTest tests[] = {
       cmocka_unit_test(opens_files_that_pytorch_wrote),
       cmocka_unit_test(reads_numbers_at_odd_addresses),

@@ -2,6 +2,7 @@
  * Packed files: what is computed from one is what packing at opening computes, to the bit, for
  * every storage, model, arithmetic and table of kernels; and a table of files that are wrong.
  */
+#include "folder.h"
 #include "reference.h"
 
 #include "base/file.h"
@@ -16,17 +17,6 @@
 #include <unistd.h>
 
 enum { MOST_LOGITS = 64 * 512, D_MODEL = 32 /* of f32 */, MOST_WIDTH = 48 };
-
-static char folder[256];
-
-/* In a ring, so that a few paths can be held at once. */
-static const char *in_folder(const char *name) {
-  static char paths[8][400];
-  static int next;
-  char *path = paths[next++ % 8];
-  snprintf(path, sizeof paths[0], "%s/%s", folder, name);
-  return path;
-}
 
 static const char *tiny(const char *name) {
   static char path[600];
@@ -574,19 +564,6 @@ static void every_allocation_may_fail(void **state) {
   fail_allocation(-1);
 }
 
-static int enter(void **state) {
-  (void)state;
-  make_folder(folder);
-  return 0;
-}
-
-static int leave(void **state) {
-  (void)state;
-  remove_folder(folder);
-  return 0;
-}
-
-#define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, enter, leave)
 int main(void) {
   const struct CMUnitTest tests[] = {
       IN_FOLDER(the_same_to_the_bit),

@@ -6,25 +6,22 @@
 #include "tokenizer/readers.h"
 #include "tokenizer/tokenizer.h"
 
-#include "check.h"
+#include "folder.h"
 #include "goldens.h"
 
-static char folder[256], path[512];
+static char path[512];
 static json_t *all;
 
 static int enter(void **state) {
-  (void)state;
-  make_folder(folder);
+  enter_folder(state);
   snprintf(path, sizeof path, "%s/tekken.json", folder);
   all = goldens_open("tekken.json");
   return 0;
 }
 
 static int leave(void **state) {
-  (void)state;
   json_decref(all);
-  remove_folder(folder);
-  return 0;
+  return leave_folder(state);
 }
 
 static void put(const json_t *file) {
