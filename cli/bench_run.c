@@ -5,16 +5,9 @@
 #include "bench.h"
 
 #include <stdlib.h>
-#include <time.h>
-
-static double seconds_of(clockid_t clock) {
-  struct timespec t;
-  clock_gettime(clock, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 bench_time bench_now(void) {
-  return (bench_time){seconds_of(CLOCK_MONOTONIC), seconds_of(CLOCK_PROCESS_CPUTIME_ID)};
+  return (bench_time){cli_seconds(CLOCK_MONOTONIC), cli_seconds(CLOCK_PROCESS_CPUTIME_ID)};
 }
 
 static void add_since(bench_time *sum, bench_time start) {

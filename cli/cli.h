@@ -24,6 +24,7 @@
 
 #include <limn/limn.h>
 #include <stdio.h>
+#include <time.h>
 
 /* ---- a command's table ----------------------------------------------------------------------- */
 
@@ -205,6 +206,8 @@ bool cli_is_terminal(void);
  */
 void cli_progress(const char *what, int64_t done, int64_t total);
 void cli_progress_end(void);
+/* Of a clock, for differences: what clock_gettime says, in seconds. */
+double cli_seconds(clockid_t clock);
 
 /* ---- text in columns ------------------------------------------------------------------------- */
 

@@ -10,7 +10,6 @@
 
 #include <math.h>
 #include <string.h>
-#include <time.h>
 
 static const cli_option options[] = {
     {"window", 'w', CLI_INT, "N", NULL, 1, 2147483647.0,
@@ -299,19 +298,13 @@ static int write_json(const evaluation *e, limn_error *err) {
 /* ---- the command
  * -------------------------------------------------------------------------- */
 
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int evaluate(evaluation *e) {
   limn_error err;
   limn_status status = prepare(e, &err);
-  double start = now();
+  double start = cli_seconds(CLOCK_MONOTONIC);
   if (status == LIMN_OK && cli_flag(e->c, "compare")) return eval_compare(e);
   if (status == LIMN_OK) status = eval_all(e, NULL, NULL, &err);
-  e->seconds = now() - start;
+  e->seconds = cli_seconds(CLOCK_MONOTONIC) - start;
   if (status != LIMN_OK) return cli_fail(e->c, &err);
   if (cli_flag(e->c, "json")) return write_json(e, &err);
   if (cli_flag(e->c, "log-probs"))

@@ -10,7 +10,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
-#include <time.h>
 #include <unistd.h>
 
 static int n_colors = -1; /* not decided */
@@ -112,18 +111,23 @@ int cli_width(void) {
   return n < 40 ? 40 : (int)n;
 }
 
+/* ---- time ------------------------------------------------------------------------------------ */
+
+double cli_seconds(clockid_t clock) {
+  struct timespec t;
+  clock_gettime(clock, &t);
+  return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
 /* ---- progress -------------------------------------------------------------------------------- */
 
-static struct timespec shown_at;
+static double shown_at;
 static bool is_shown;
 
 void cli_progress(const char *what, int64_t done, int64_t total) {
-  struct timespec now;
   if (isatty(STDERR_FILENO) != 1) return;
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  int64_t since =
-      (now.tv_sec - shown_at.tv_sec) * 1000 + (now.tv_nsec - shown_at.tv_nsec) / 1000000;
-  if (shown_at.tv_sec && since < 100) return;
+  double now = cli_seconds(CLOCK_MONOTONIC);
+  if (shown_at > 0 && now - shown_at < 0.1) return;
   shown_at = now;
   is_shown = true;
   if (total > 0)

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <time.h>
 
 #define BLOCK        ((size_t)1 << 20)
 #define MOST_SPECIAL 1024
