@@ -231,6 +231,8 @@ bool cli_is_visible(const char *text, size_t n);
 void cli_print_wrapped(FILE *to, const char *text, int indent, int at, int width);
 /* 1234567 as "1 234 567" with `separator` between the groups, 0 for none. Returns `out`. */
 char *cli_group_digits(char out[32], int64_t x, char separator);
+/* "s" behind a noun of which there are n, or "". */
+const char *cli_plural(int64_t n);
 /* 15300000 as "15.3 MB". Returns `out`. */
 char *cli_size_text(char out[32], uint64_t bytes);
 

@@ -340,15 +340,29 @@ static limn_status plan(generation *g, limn_error *err) {
   return LIMN_OK;
 }
 
+enum { MOST_GUESSES = 256 };
+
 /* "lookup:12" is up to 12 guesses by lookup; without a number the usual ones. The name's length. */
-static size_t split_speculate(const char *text, int *n_ahead) {
+static size_t split_speculate(const char *text, int64_t *n_ahead) {
   const char *colon = strrchr(text, ':');
-  int64_t n;
   *n_ahead = 8;
-  if (!colon || !limn_parse_int(colon + 1, strlen(colon + 1), &n) || n < 1 || n > 256)
-    return strlen(text);
-  *n_ahead = (int)n;
+  if (!colon || !limn_parse_int(colon + 1, strlen(colon + 1), n_ahead)) return strlen(text);
   return (size_t)(colon - text);
+}
+
+static limn_status find_n_ahead(const generation *g, int *n_ahead, limn_error *err) {
+  const char *speculate = cli_value(g->c, "speculate");
+  int n_ctx = limn_model_config(g->m->model)->n_ctx;
+  int64_t n = 0;
+  if (speculate) {
+    split_speculate(speculate, &n);
+    if (n < 1 || n > MOST_GUESSES)
+      return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
+                            "option --speculate has \"%s\", expected from 1 to %d guesses",
+                            speculate, MOST_GUESSES);
+  }
+  *n_ahead = n < n_ctx ? (int)n : n_ctx - 1;
+  return LIMN_OK;
 }
 
 /* An edit that looks at a whole call would see guesses that are then taken back. */
@@ -378,7 +392,7 @@ static limn_status open_draft(generation *g, const char *name, size_t n, limn_er
 
 static limn_status open_speculator(generation *g, int n_ahead, limn_error *err) {
   const char *name = cli_value(g->c, "speculate");
-  int given;
+  int64_t given;
   size_t n = split_speculate(name, &given);
   bool is_lookup = n == strlen("lookup") && memcmp(name, "lookup", n) == 0;
   limn_status status = is_lookup ? LIMN_OK : open_draft(g, name, n, err);
@@ -391,11 +405,10 @@ static limn_status open_speculator(generation *g, int n_ahead, limn_error *err) 
 static limn_status prepare(generation *g, limn_error *err) {
   const char *speculate = cli_value(g->c, "speculate");
   limn_session_options session_options = {.all_logits = cli_is_given(g->c, "trace")};
-  int n_ahead = 0, n_ctx = limn_model_config(g->m->model)->n_ctx;
-  if (speculate) split_speculate(speculate, &n_ahead);
-  if (n_ahead >= n_ctx) n_ahead = n_ctx - 1;
+  int n_ahead = 0;
+  limn_status status = find_n_ahead(g, &n_ahead, err);
   session_options.max_logits = n_ahead + 1;
-  limn_status status = cli_read_tokens(g->c, g->m, &g->ids, &g->n_prompt, err);
+  if (status == LIMN_OK) status = cli_read_tokens(g->c, g->m, &g->ids, &g->n_prompt, err);
   g->n = g->n_prompt;
   if (status == LIMN_OK) status = plan(g, err);
   if (status == LIMN_OK) status = open_sampler(g, err);
@@ -501,19 +514,25 @@ static limn_status run_all(generation *g, limn_error *err) {
 /* ---- the lines of a file, many at once
  * -------------------------------------------------------------- */
 
+typedef struct prompt {
+  const char *bytes; /* n of them */
+  size_t n;
+  int64_t number; /* of its line, from 1 */
+} prompt;
+
 typedef struct crowd {
   const cli *c;
   const cli_model *m;
   limn_batch *batch;
   limn_json *json; /* or NULL */
   char *text;
-  char **lines; /* (n_lines) */
+  prompt *lines; /* (n_lines) */
   int64_t n_lines, n_opened;
   generation *all;  /* (n_lines) */
   int64_t n_closed; /* those in front are shown */
 } crowd;
 
-/* Lines that are not empty, each ended by a NUL. */
+/* Lines that are not empty. */
 static limn_status split_lines(crowd *w, size_t size, limn_error *err) {
   size_t n = 1;
   for (size_t i = 0; i < size; i++)
@@ -521,11 +540,11 @@ static limn_status split_lines(crowd *w, size_t size, limn_error *err) {
   w->lines = limn_alloc_zeroed(n, sizeof *w->lines);
   w->all = limn_alloc_zeroed(n, sizeof *w->all);
   if (!w->lines || !w->all) return cli_no_memory(err);
-  for (size_t at = 0, end; at < size; at = end + 1) {
+  int64_t number = 1;
+  for (size_t at = 0, end; at < size; at = end + 1, number++) {
     for (end = at; end < size && w->text[end] != '\n';)
       end++;
-    w->text[end] = '\0';
-    if (end > at) w->lines[w->n_lines++] = w->text + at;
+    if (end > at) w->lines[w->n_lines++] = (prompt){w->text + at, end - at, number};
   }
   if (w->n_lines > 0) return LIMN_OK;
   return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
@@ -549,16 +568,28 @@ static limn_status read_lines(crowd *w, limn_error *err) {
   return status == LIMN_OK ? split_lines(w, size, err) : status;
 }
 
-static limn_status open_line(crowd *w, generation *g, const char *line, limn_error *err) {
+/* The tokens of a line, at least one, and that what follows them fits. */
+static limn_status plan_line(crowd *w, generation *g, const prompt *line, limn_error *err) {
   limn_tokens tokens = {0};
-  *g = (generation){.c = w->c, .m = w->m, .is_silent = true};
-  limn_status status = limn_tokenizer_encode(w->m->tokenizer, line, strlen(line),
-                                             LIMN_SPECIAL_AS_TEXT, &tokens, err);
+  limn_error why;
+  limn_status status = limn_tokenizer_encode(w->m->tokenizer, line->bytes, line->n,
+                                             LIMN_SPECIAL_AS_TEXT, &tokens, &why);
   g->ids = tokens.ids;
   g->n_prompt = g->n = tokens.n;
   tokens.ids = NULL;
   limn_tokens_deinit(&tokens);
-  if (status == LIMN_OK) status = plan(g, err);
+  if (status == LIMN_OK && g->n_prompt == 0)
+    status = limn_error_set(&why, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                            "it has no tokens, expected at least one");
+  if (status == LIMN_OK) status = plan(g, &why);
+  if (status == LIMN_OK) return LIMN_OK;
+  return limn_error_set(err, status, LIMN_NO_OFFSET, "line %lld: %s", (long long)line->number,
+                        why.text);
+}
+
+static limn_status open_line(crowd *w, generation *g, const prompt *line, limn_error *err) {
+  *g = (generation){.c = w->c, .m = w->m, .is_silent = true};
+  limn_status status = plan_line(w, g, line, err);
   if (status == LIMN_OK) status = open_sampler(g, err);
   if (status != LIMN_OK) return status;
   size_t n = g->n_prompt + g->max_new;
@@ -634,7 +665,7 @@ static limn_status run_lines(crowd *w, limn_error *err) {
     for (;
          w->n_opened < w->n_lines && w->n_opened < w->n_closed + MOST_AT_ONCE && status == LIMN_OK;
          w->n_opened++)
-      status = open_line(w, &w->all[w->n_opened], w->lines[w->n_opened], err);
+      status = open_line(w, &w->all[w->n_opened], &w->lines[w->n_opened], err);
     if (status == LIMN_OK) status = step(w, err);
     if (status == LIMN_OK) status = close_lines(w, err);
     cli_progress("prompt", w->n_closed, w->n_lines);
@@ -659,6 +690,22 @@ static int generate_lines(const cli *c, const cli_model *m, limn_json *json, lim
 /* ---- the command
  * ------------------------------------------------------------------------------------ */
 
+/* Options that do nothing without another one are a mistake. */
+static bool lacks_partner(const cli *c) {
+  static const char *const pairs[][2] = {{"draft-weights", "speculate"},
+                                         {"draft-compute", "speculate"},
+                                         {"hooks", "trace"},
+                                         {"alternatives", "log-probs"}};
+  for (size_t i = 0; i < sizeof pairs / sizeof *pairs; i++) {
+    bool has_json = i == 3 && cli_flag(c, "json");
+    if (!cli_is_given(c, pairs[i][0]) || cli_is_given(c, pairs[i][1]) || has_json) continue;
+    cli_bad(c, "--%s is given without --%s%s", pairs[i][0], pairs[i][1],
+            i == 3 ? " or --json" : "");
+    return true;
+  }
+  return false;
+}
+
 static int run(cli *c) {
   limn_error err;
   cli_model m;
@@ -668,6 +715,7 @@ static int run(cli *c) {
   for (int i = 0; cli_list_at(c, "stop", i); i++)
     if (!*cli_list_at(c, "stop", i))
       return cli_bad(c, "option --stop has \"\", expected at least one character");
+  if (lacks_partner(c)) return CLI_BAD_INPUT;
   if (cli_open_model(c, &m, &err) != LIMN_OK) return cli_fail(c, &err);
   cli_json_begin(&j, &err);
   if (cli_is_given(c, "prompts"))

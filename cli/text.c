@@ -164,6 +164,10 @@ char *cli_group_digits(char out[32], int64_t x, char separator) {
   return out;
 }
 
+const char *cli_plural(int64_t n) {
+  return n == 1 ? "" : "s";
+}
+
 char *cli_size_text(char out[32], uint64_t bytes) {
   static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
   double x = (double)bytes;

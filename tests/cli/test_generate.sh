@@ -138,9 +138,9 @@ complains "computing in bf16 with weights in q8"
 for options in "-n 40" "-n 40 --seed 3 --top-k 20" "-n 40 --stop the" "-n 1" \
   "-n 30 -e blocks.2.hook_resid_post[9]=0"; do
   run 0 generate "$prompt" $options --ignore-end --invariant --trace "$work/x" --hooks "$hooks"
-  for guess in lookup tales:3; do
+  for guess in lookup "tales:3 --draft-weights q4"; do
     case $options$guess in *seed*tales*) continue ;; esac # other tokens, the same distribution
-    run 0 generate "$prompt" $options --ignore-end --speculate $guess --draft-weights q4 \
+    run 0 generate "$prompt" $options --ignore-end --speculate $guess \
       --trace "$work/y" --hooks "$hooks"
     check "the same trace with $options, guessed by $guess" cmp -s "$work/x" "$work/y"
   done
@@ -195,6 +195,31 @@ run 2 generate -p /nowhere
 complains 'cannot open "/nowhere"'
 run 2 generate -p "$work/lines" -m "$tiny"
 complains "has no tokenizer"
+
+printf 'one\n\n\000two\nthree\000\n' >"$work/zero"
+run 0 generate -p "$work/zero" -n 2 --only-new
+cp "$work/out" "$work/several"
+for line in 'one' '\000two' 'three\000'; do
+  printf "$line" >"$work/line"
+  run 0 generate --file "$work/line" -n 2 --only-new
+  cat "$work/out" >>"$work/alone_zero"
+done
+check "a NUL is a byte like any other" cmp -s "$work/several" "$work/alone_zero"
+awk 'BEGIN { print "short"; print ""; for (i = 0; i < 300; i++) printf "the "; print "" }' >"$work/long"
+run 2 generate -p "$work/long" -n 2
+complains "line 3: 2 tokens after a prompt of 301 do not fit"
+
+# ---- options that need another one
+run 2 generate "$prompt" --draft-weights q4
+complains "--draft-weights is given without --speculate"
+run 2 generate "$prompt" --hooks hook_embed
+complains "--hooks is given without --trace"
+run 2 generate "$prompt" --alternatives 2
+complains "--alternatives is given without --log-probs or --json"
+for n in 0 257 -1 99999999999; do
+  run 2 generate "$prompt" --speculate lookup:$n
+  complains "option --speculate has \"lookup:$n\", expected from 1 to 256 guesses"
+done
 
 run 0 generate "Tschüß, 世界" -n 2
 check "UTF-8 stays whole" sh -c 'iconv -f UTF-8 -t UTF-8 "$1" >/dev/null' sh "$work/out"
