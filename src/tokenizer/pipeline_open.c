@@ -226,8 +226,9 @@ static const limn_added *next_token(const run *r, const limn_added_set *set, lim
 
 /* The last place up to `at` that is no inside of a character. */
 static size_t char_start(limn_view v, size_t at) {
-  for (size_t start = at; start > 0 && start < v.n && at - start < 4; start--) {
+  for (size_t start = at; start < v.n && at - start < 4; start--) {
     if ((v.text[start] & 0xc0) != 0x80) return start;
+    if (start == 0) break;
   }
   return at;
 }
