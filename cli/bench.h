@@ -40,6 +40,8 @@ limn_status bench_prefill(bench *b, int n, bench_time *sum, limn_error *err);
 limn_status bench_decode(bench *b, int from, int n, bench_time *sum, limn_error *err);
 /* Of n runs of n_tokens each; sorts the times. */
 bench_rate bench_rate_of(const bench *b, bench_time *times, int n, int n_tokens);
+/* Its first four digits: 41 790, 3 330 or 2.718. Returns `out`. */
+char *bench_rate_text(char out[32], double x);
 /* The members of an object that is begun. */
 void bench_write_rate(limn_json *j, bench_rate r);
 

@@ -93,14 +93,15 @@ static void print_curve(const curve *k) {
   const limn_model *model = k->b->m.model;
   printf("weights %s, compute %s, %s, %d thread%s, median of %d, tokens/s\n\n",
          limn_model_weights(model), limn_model_compute(model), limn_model_kernels(model),
-         limn_pool_size(k->b->m.pool), limn_pool_size(k->b->m.pool) == 1 ? "" : "s",
-         k->b->n_repeats);
+         limn_pool_size(k->b->m.pool), cli_plural(limn_pool_size(k->b->m.pool)), k->b->n_repeats);
   print_columns("", "prefill", "by processor", "decode", "by processor");
   print_columns("positions", "of them all", "time", "of the last", "time");
   for (int i = 0; i < k->n_points; i++) {
     const point *p = &k->points[i];
-    printf("%10d %12.4g %14.4g %12.4g %14.4g\n", p->n, p->prefill.median, p->prefill.by_processor,
-           p->decode.median, p->decode.by_processor);
+    char a[32], b[32], c[32], d[32];
+    printf("%10d %12s %14s %12s %14s\n", p->n, bench_rate_text(a, p->prefill.median),
+           bench_rate_text(b, p->prefill.by_processor), bench_rate_text(c, p->decode.median),
+           bench_rate_text(d, p->decode.by_processor));
   }
 }
 
@@ -172,7 +173,7 @@ static limn_status draw(const curve *k, const char *folder, limn_error *err) {
   snprintf(line, sizeof line, "limn %s bench --curve: weights %s, compute %s, %s, %d thread%s",
            limn_version(), limn_model_weights(model), limn_model_compute(model),
            limn_model_kernels(model), limn_pool_size(k->b->m.pool),
-           limn_pool_size(k->b->m.pool) == 1 ? "" : "s");
+           cli_plural(limn_pool_size(k->b->m.pool)));
   limn_figure_text(f, margin, 2 * height + 2 * margin, 7, LIMN_ALIGN_LEFT, line);
   status = cli_write_figure(f, folder, "curve", err);
   limn_figure_free(f);

@@ -4,6 +4,7 @@
  */
 #include "bench.h"
 
+#include <math.h>
 #include <stdlib.h>
 
 bench_time bench_now(void) {
@@ -53,6 +54,17 @@ bench_rate bench_rate_of(const bench *b, bench_time *times, int n, int n_tokens)
   r.median = 2 * tokens / (low->wall + high->wall);
   r.best = tokens / times[0].wall;
   return r;
+}
+
+char *bench_rate_text(char out[32], double x) {
+  double unit = 1;
+  if (!(x >= 999.95 && x < 1e15)) {
+    snprintf(out, 32, "%.4g", x);
+    return out;
+  }
+  while (x / unit >= 9999.5)
+    unit *= 10;
+  return cli_group_digits(out, (int64_t)(round(x / unit) * unit), ' ');
 }
 
 void bench_write_rate(limn_json *j, bench_rate r) {

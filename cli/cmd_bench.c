@@ -183,14 +183,17 @@ static limn_status compare(bench *b, limn_error *err) {
  */
 
 static void put(const char *name, const char *value, const char *meaning) {
-  printf("  %-14s %16s   %s%s%s\n", name, value, cli_sgr(CLI_DIM), meaning, cli_sgr(CLI_PLAIN));
+  enum { COLUMN = 36 };
+  printf("  %-14s %16s   %s", name, value, cli_sgr(CLI_DIM));
+  cli_print_wrapped(stdout, meaning, COLUMN, COLUMN, cli_width());
+  fputs(cli_sgr(CLI_PLAIN), stdout);
 }
 
 static void put_rate(const char *name, bench_rate r, const char *meaning) {
-  char text[64], more[256];
-  snprintf(text, sizeof text, "%.4g tokens/s", r.median);
-  snprintf(more, sizeof more, "%s; best run %.4g, by processor time %.4g", meaning, r.best,
-           r.by_processor);
+  char number[32], best[32], by_processor[32], text[64], more[256];
+  snprintf(text, sizeof text, "%s tokens/s", bench_rate_text(number, r.median));
+  snprintf(more, sizeof more, "%s; best run %s, by processor time %s", meaning,
+           bench_rate_text(best, r.best), bench_rate_text(by_processor, r.by_processor));
   put(name, text, more);
 }
 

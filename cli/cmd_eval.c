@@ -213,7 +213,9 @@ static void print_summary(const evaluation *e) {
     print_lines(e);
     put("lines", cli_group_digits(text, (int64_t)e->n_texts, ' '), "that are not empty");
   }
-  put("tokens", cli_group_digits(text, count, ' '), "scored, all but the first");
+  put("tokens", cli_group_digits(text, count, ' '),
+      cli_flag(e->c, "lines") ? "scored, all but the first of each line"
+                              : "scored, all but the first");
   if (e->stride == e->window)
     snprintf(meaning, sizeof meaning, "of %zu tokens, each from an empty context", e->window);
   else
@@ -229,7 +231,7 @@ static void print_summary(const evaluation *e) {
   }
   snprintf(text, sizeof text, "%.1f s", e->seconds);
   snprintf(meaning, sizeof meaning, "%.0f tokens a second, %zu window%s in a pass",
-           (double)count / e->seconds, e->n_seats, e->n_seats == 1 ? "" : "s");
+           (double)count / e->seconds, e->n_seats, cli_plural((int64_t)e->n_seats));
   put("time", text, meaning);
 }
 

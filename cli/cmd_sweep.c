@@ -8,7 +8,12 @@
 
 #include <limn/sweep.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define MARGIN    16.0
+#define FOOT      30.0
+#define FOOT_SIZE 7.0
 
 static const cli_option options[] = {
     {"over", 0, CLI_CHOICE, "heads|positions", "heads", 0, 0,
@@ -77,7 +82,7 @@ static limn_status read_source(sweep *s, limn_error *err) {
   const char *text = cli_value(s->c, "from"), *list = cli_value(s->c, "from-ids");
   if ((text != NULL) + (list != NULL) + cli_flag(s->c, "mean") > 1)
     return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
-                          "more than one of --from, --from-ids and --mean are given");
+                          "more than one of --from, --from-ids and --mean is given, expected one");
   s->o.put = text || list             ? LIMN_SWEEP_PATCH
              : cli_flag(s->c, "mean") ? LIMN_SWEEP_MEAN
                                       : LIMN_SWEEP_ZERO;
@@ -103,6 +108,17 @@ static bool show_progress(void *user, int done, int total) {
   return false;
 }
 
+static limn_status check_against(const sweep *s, limn_error *err) {
+  if (!cli_is_given(s->c, "against")) return LIMN_OK;
+  if (s->o.metric != LIMN_METRIC_DIFFERENCE)
+    return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                          "--against is given without --metric difference");
+  if (s->o.target == s->o.against)
+    return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
+                          "--target and --against are the same token, expected two");
+  return LIMN_OK;
+}
+
 static limn_status prepare(sweep *s, limn_error *err) {
   limn_status status = read_source(s, err);
   s->o.over =
@@ -113,6 +129,7 @@ static limn_status prepare(sweep *s, limn_error *err) {
   s->o.progress = show_progress;
   if (status == LIMN_OK) status = cli_find_token(s->c, s->m, "target", &s->o.target, err);
   if (status == LIMN_OK) status = cli_find_token(s->c, s->m, "against", &s->o.against, err);
+  if (status == LIMN_OK) status = check_against(s, err);
   if (status == LIMN_OK) status = cli_read_tokens(s->c, s->m, &s->ids, &s->n, err);
   return status;
 }
@@ -222,35 +239,38 @@ static void print_positions(const sweep *s, double most) {
   printf("  %scolumns are layers%s\n", cli_sgr(CLI_DIM), cli_sgr(CLI_PLAIN));
 }
 
-static void print_metric(const sweep *s) {
+static void print_metric(const sweep *s, FILE *to) {
   const limn_sweep *r = s->result;
   if (r->target < 0) {
-    printf("  KL divergence from the run without a change, nats\n");
+    fputs("KL divergence from the run without a change, nats", to);
     return;
   }
-  printf("  %s of ", s->o.metric == LIMN_METRIC_LOG_PROBABILITY ? "log-probability" : "logit");
-  cli_print_token(stdout, s->m, r->target, 0, 0);
+  fprintf(to, "%s of ", s->o.metric == LIMN_METRIC_LOG_PROBABILITY ? "log-probability" : "logit");
+  cli_print_token(to, s->m, r->target, 0, 0);
   if (r->against >= 0) {
-    printf(" less that of ");
-    cli_print_token(stdout, s->m, r->against, 0, 0);
+    fputs(" less that of ", to);
+    cli_print_token(to, s->m, r->against, 0, 0);
   }
-  printf(": %.4f", r->clean);
-  if (!isnan(r->source)) printf(", in the other text %.4f", r->source);
-  fputc('\n', stdout);
+  fprintf(to, ": %.4f", r->clean);
+  if (!isnan(r->source)) fprintf(to, ", in the other text %.4f", r->source);
+}
+
+static const char *heading(const sweep *s, char text[512]) {
+  static const char *const puts[] = {"set to zero", "set to its mean over the positions",
+                                     "replaced by what the other text has there"};
+  snprintf(text, 512,
+           "blocks.*.%.80s, %s, each alone %s: what that changes after the last of %zu token%s",
+           hook_of(s), s->o.over == LIMN_SWEEP_HEADS ? "head by head" : "position by position",
+           puts[s->o.put], s->n, cli_plural((int64_t)s->n));
+  return text;
 }
 
 static void print_heading(const sweep *s) {
-  static const char *const puts[] = {"set to zero", "set to its mean over the positions",
-                                     "replaced by what the other text has there"};
   char text[512];
-  snprintf(text, sizeof text,
-           "blocks.*.%s%s, each alone %s: what that changes after the last of "
-           "%zu tokens.",
-           hook_of(s), s->o.over == LIMN_SWEEP_HEADS ? ", head by head" : ", position by position",
-           puts[s->o.put], s->n);
-  cli_print_wrapped(stdout, text, 0, 0, cli_width());
-  print_metric(s);
-  fputc('\n', stdout);
+  cli_print_wrapped(stdout, heading(s, text), 0, 0, cli_width());
+  fputs("  ", stdout);
+  print_metric(s, stdout);
+  fputs("\n\n", stdout);
 }
 
 static void print_top(const sweep *s, double most) {
@@ -331,34 +351,73 @@ static void write_json(const void *user, limn_json *j) {
   limn_json_end_object(j);
 }
 
-static limn_status draw(const sweep *s, float *changes, const char *folder, limn_error *err) {
+/* 0, 1, 2 ..., for cli_free_labels; NULL without memory. */
+static char **numbers(int n) {
+  char **labels = calloc((size_t)n + 1, sizeof *labels);
+  for (int i = 0; labels && i < n; i++) {
+    labels[i] = malloc(16);
+    if (!labels[i]) {
+      cli_free_labels(labels);
+      return NULL;
+    }
+    snprintf(labels[i], 16, "%d", i);
+  }
+  return labels;
+}
+
+static limn_status draw_metric(const sweep *s, limn_figure *f, double y, limn_error *err) {
+  char *text = NULL;
+  size_t n;
+  FILE *to = open_memstream(&text, &n);
+  if (to) print_metric(s, to);
+  bool is_whole = to && fclose(to) == 0;
+  if (is_whole) limn_figure_text(f, MARGIN, y, FOOT_SIZE, LIMN_ALIGN_LEFT, text);
+  free(text);
+  return is_whole ? LIMN_OK : cli_no_memory(err);
+}
+
+static limn_status draw(const sweep *s, const limn_heat_map *map, const char *folder,
+                        limn_error *err) {
   const limn_sweep *r = s->result;
-  double width = fmin(fmax(120 + 18.0 * r->n_columns, 300), 2000);
-  double height = fmin(90 + 18.0 * r->n_layer, 2000);
-  char title[256];
+  double below = s->o.over == LIMN_SWEEP_HEADS ? 30 : 90;
+  double width = fmin(fmax(120 + 18.0 * r->n_columns, 560), 2000);
+  double height = fmin(2 * MARGIN + FOOT + 20 + below + 18.0 * r->n_layer, 2000);
+  char text[512];
   limn_figure *f;
   limn_status status = limn_figure_new(width, height, &f, err);
   if (status != LIMN_OK) return status;
-  snprintf(title, sizeof title, "limn sweep: blocks.*.%.60s, change of %s", hook_of(s),
-           cli_value(s->c, "metric"));
-  limn_heat_map map = {.values =
-                           limn_tensor_view(changes, 2, (int64_t[]){r->n_layer, r->n_columns}),
-                       .map = LIMN_MAP_DIVERGING,
-                       .title = title,
-                       .row_title = "layer",
-                       .column_title = s->o.over == LIMN_SWEEP_HEADS ? "head" : "position"};
-  limn_figure_heat_map(f, (limn_area){16, 16, width - 32, height - 32}, &map);
-  status = cli_write_figure(f, folder, "sweep", err);
+  limn_area area = {MARGIN, MARGIN, width - 2 * MARGIN, height - 2 * MARGIN - FOOT};
+  limn_figure_heat_map(f, area, map);
+  limn_figure_text(f, MARGIN, height - MARGIN - 10, FOOT_SIZE, LIMN_ALIGN_LEFT, heading(s, text));
+  status = draw_metric(s, f, height - MARGIN, err);
+  if (status == LIMN_OK) status = cli_write_figure(f, folder, "sweep", err);
   limn_figure_free(f);
   return status;
 }
 
 static limn_status draw_changes(const sweep *s, const char *folder, limn_error *err) {
+  const limn_sweep *r = s->result;
+  bool is_heads = s->o.over == LIMN_SWEEP_HEADS;
   float *changes = limn_alloc_zeroed((size_t)cell_count(s), sizeof *changes);
-  if (!changes) return cli_no_memory(err);
-  for (int i = 0; i < cell_count(s); i++)
+  char **rows = numbers(r->n_layer);
+  char **columns = is_heads ? numbers(r->n_columns) : cli_token_labels(s->m, s->ids, s->n);
+  char title[64];
+  limn_status status = changes && rows && columns ? LIMN_OK : cli_no_memory(err);
+  for (int i = 0; status == LIMN_OK && i < cell_count(s); i++)
     changes[i] = (float)change(s, i);
-  limn_status status = draw(s, changes, folder, err);
+  snprintf(title, sizeof title, "Change of %s", cli_value(s->c, "metric"));
+  limn_heat_map map = {.map = LIMN_MAP_DIVERGING,
+                       .title = title,
+                       .row_title = "layer",
+                       .column_title = is_heads ? "head" : "position",
+                       .row_labels = (const char *const *)rows,
+                       .column_labels = (const char *const *)columns};
+  if (status == LIMN_OK) {
+    map.values = limn_tensor_view(changes, 2, (int64_t[]){r->n_layer, r->n_columns});
+    status = draw(s, &map, folder, err);
+  }
+  cli_free_labels(rows);
+  cli_free_labels(columns);
   limn_free(changes);
   return status;
 }

@@ -164,8 +164,9 @@ static limn_status print_table(const limn_tokenizer *t, const limn_tokens *token
     extent e = extent_of(&r, tokens, i);
     status = print_token(t, tokens->ids[i], &e, with_offsets, err);
   }
-  printf("%s tokens, %s bytes", cli_group_digits(n_tokens, (int64_t)tokens->n, ' '),
-         cli_group_digits(n_bytes, (int64_t)n, ' '));
+  printf("%s token%s, %s byte%s", cli_group_digits(n_tokens, (int64_t)tokens->n, ' '),
+         cli_plural((int64_t)tokens->n), cli_group_digits(n_bytes, (int64_t)n, ' '),
+         cli_plural((int64_t)n));
   if (tokens->n > 0) printf(", %.2f bytes per token", (double)n / (double)tokens->n);
   putchar('\n');
   return status;

@@ -126,6 +126,14 @@ char *explain_command(const explanation *e, const char *hooks, const char *file,
     add_text(&l, " -m ");
     add_quoted(&l, cli_value(e->c, "model"));
   }
+  static const char *const others[] = {"weights", "compute"};
+  for (int i = 0; i < 2; i++) {
+    if (!cli_is_given(e->c, others[i])) continue;
+    add_text(&l, " --");
+    add_text(&l, others[i]);
+    add_text(&l, " ");
+    add_text(&l, cli_value(e->c, others[i]));
+  }
   for (int i = 0; cli_list_at(e->c, "edit", i); i++) {
     add_text(&l, " -e ");
     add_quoted(&l, cli_list_at(e->c, "edit", i));
@@ -156,8 +164,8 @@ static limn_status choose_tokens(explanation *e, limn_error *err) {
   int64_t position = cli_int(e->c, "position", -1), n = e->n_given;
   if (position < -n || position >= n)
     return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
-                          "option --position has %lld, the text has %lld tokens (0 to %lld)",
-                          (long long)position, (long long)n, (long long)n - 1);
+                          "option --position has %lld, the text has %lld token%s (0 to %lld)",
+                          (long long)position, (long long)n, cli_plural(n), (long long)n - 1);
   e->n = (int)(position < 0 ? n + position : position) + 1;
   e->next_id = e->n < e->n_given ? e->ids[e->n] : -1;
   int window = e->config->n_ctx;

@@ -15,30 +15,6 @@
 #define FOOT_SIZE      7.0
 #define LENS_POSITIONS 16
 
-/* ---- labels -------------------------------------------------------------------------------------
- */
-
-/* Tokens as labels, NULL without memory. */
-static char **token_labels(const explanation *e, const int32_t *ids, size_t n) {
-  char **labels = calloc(n + 1, sizeof *labels);
-  for (size_t i = 0; labels && i < n; i++) {
-    size_t size = 0;
-    FILE *to = open_memstream(&labels[i], &size);
-    if (to) cli_print_token(to, e->m, ids[i], 0, 18);
-    if (!to || fclose(to) != 0) {
-      labels[i] = NULL;
-      break;
-    }
-  }
-  return labels;
-}
-
-static void free_labels(char **labels) {
-  for (size_t i = 0; labels && labels[i]; i++)
-    free(labels[i]);
-  free(labels);
-}
-
 /* ---- pages --------------------------------------------------------------------------------------
  */
 
@@ -85,7 +61,7 @@ static limn_status draw_bars(const explanation *e, cli_section section, const li
 
 static limn_status draw_next(const explanation *e, const char *folder, limn_error *err) {
   size_t n = e->n_top < 40 ? (size_t)e->n_top : 40;
-  char **labels = token_labels(e, e->top, n);
+  char **labels = cli_token_labels(e->m, e->top, n);
   double values[40];
   for (size_t i = 0; i < n; i++)
     values[i] = 100 * e->probabilities[e->top[i]];
@@ -95,10 +71,9 @@ static limn_status draw_next(const explanation *e, const char *folder, limn_erro
                       .title = "What the model expects next",
                       .decimals = 1,
                       .unit = " %"};
-  limn_status status = labels && labels[n - 1]
-                           ? draw_bars(e, CLI_SECTION_NEXT, &b, folder, "next", err)
-                           : cli_no_memory(err);
-  free_labels(labels);
+  limn_status status =
+      labels ? draw_bars(e, CLI_SECTION_NEXT, &b, folder, "next", err) : cli_no_memory(err);
+  cli_free_labels(labels);
   return status;
 }
 
@@ -119,14 +94,14 @@ static limn_status draw_attribution(const explanation *e, const char *folder, li
       snprintf(names[i], sizeof names[i], "%d others", e->n_components - shown);
     labels[i] = names[i];
   }
-  char **target = token_labels(e, &e->target, 1);
+  char **target = cli_token_labels(e->m, &e->target, 1);
   if (!target || !target[0]) {
-    free_labels(target);
+    cli_free_labels(target);
     return cli_no_memory(err);
   }
   snprintf(title, sizeof title, "Which parts said %.60s: logit %.3f, sum %.3f", target[0],
            (double)e->logits[e->target], e->sum);
-  free_labels(target);
+  cli_free_labels(target);
   limn_bar_chart b = {.values = values,
                       .labels = labels,
                       .n = (size_t)shown + (shown < e->n_components),
@@ -208,11 +183,11 @@ static limn_status draw_layer(const explanation *e, int layer, char **labels, co
 }
 
 static limn_status draw_attention(const explanation *e, const char *folder, limn_error *err) {
-  char **labels = token_labels(e, e->ids, (size_t)e->n);
+  char **labels = cli_token_labels(e->m, e->ids, (size_t)e->n);
   limn_status status = labels && labels[e->n - 1] ? draw_wall(e, folder, err) : cli_no_memory(err);
   for (int layer = 0; status == LIMN_OK && layer < e->config->n_layer; layer++)
     status = draw_layer(e, layer, labels, folder, err);
-  free_labels(labels);
+  cli_free_labels(labels);
   return status;
 }
 
@@ -280,12 +255,12 @@ static limn_status draw_lens(const explanation *e, const char *folder, limn_erro
   g.ids = limn_alloc_zeroed(n, sizeof *g.ids);
   limn_status status = g.shares && g.ids ? fill_grid(e, &g, err) : cli_no_memory(err);
   if (status == LIMN_OK) {
-    char **cells = token_labels(e, g.ids, n);
-    char **tokens = token_labels(e, e->ids + g.first, (size_t)g.n);
-    bool is_whole = cells && tokens && cells[n - 1] && tokens[g.n - 1];
+    char **cells = cli_token_labels(e->m, g.ids, n);
+    char **tokens = cli_token_labels(e->m, e->ids + g.first, (size_t)g.n);
+    bool is_whole = cells && tokens;
     status = is_whole ? draw_grid(e, &g, cells, tokens, folder, err) : cli_no_memory(err);
-    free_labels(cells);
-    free_labels(tokens);
+    cli_free_labels(cells);
+    cli_free_labels(tokens);
   }
   limn_free(g.shares);
   limn_free(g.ids);

@@ -93,7 +93,7 @@ void explain_print_heading(const explanation *e) {
   name = name && name[1] ? name + 1 : e->m->folder;
   printf("%s%s%s: %s with %d layers of %d heads, reading %d token%s", cli_sgr(CLI_BOLD), name,
          cli_sgr(CLI_PLAIN), e->config->family, e->config->n_layer, e->config->n_head, e->n,
-         e->n == 1 ? "" : "s");
+         cli_plural(e->n));
   if (e->n_dropped) printf(" (%d before them do not fit into its window)", e->n_dropped);
   fputc('\n', stdout);
   fflush(stdout);

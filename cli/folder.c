@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -61,7 +62,7 @@ limn_status cli_make_folder(const char *folder, limn_error *err) {
   atomic_store(&made.is_new, false);
   if (reason == EEXIST && stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) return LIMN_OK;
   return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot make folder \"%s\": %s", folder,
-                        strerror(reason));
+                        reason == EEXIST ? "it is a file" : strerror(reason));
 }
 
 limn_status cli_write_json(const char *path, void (*write)(const void *user, limn_json *j),
@@ -90,4 +91,24 @@ limn_status cli_write_figure(const limn_figure *f, const char *folder, const cha
     limn_free(path);
   }
   return status;
+}
+
+char **cli_token_labels(const cli_model *m, const int32_t *ids, size_t n) {
+  char **labels = calloc(n + 1, sizeof *labels);
+  for (size_t i = 0; labels && i < n; i++) {
+    size_t size = 0;
+    FILE *to = open_memstream(&labels[i], &size);
+    if (to) cli_print_token(to, m, ids[i], 0, 18);
+    if (to && fclose(to) == 0) continue;
+    labels[i] = NULL;
+    cli_free_labels(labels);
+    return NULL;
+  }
+  return labels;
+}
+
+void cli_free_labels(char **labels) {
+  for (size_t i = 0; labels && labels[i]; i++)
+    free(labels[i]);
+  free(labels);
 }

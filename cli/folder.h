@@ -5,7 +5,7 @@
 #ifndef LIMN_CLI_FOLDER_H
 #define LIMN_CLI_FOLDER_H
 
-#include "cli.h"
+#include "run.h"
 
 #include <limn/plot.h>
 
@@ -26,5 +26,8 @@ limn_status cli_write_json(const char *path, void (*write)(const void *user, lim
 /* The figure as NAME.png and NAME.svg. */
 limn_status cli_write_figure(const limn_figure *f, const char *folder, const char *name,
                              limn_error *err);
+/* n tokens as labels of a figure, for cli_free_labels; NULL without memory. */
+char **cli_token_labels(const cli_model *m, const int32_t *ids, size_t n);
+void cli_free_labels(char **labels);
 
 #endif

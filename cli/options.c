@@ -169,7 +169,7 @@ static bool parse_letters(reading *r, const char *text) {
 static bool check_arguments(const cli *c) {
   const cli_command *command = c->command;
   if (c->n_arguments < command->min_arguments) {
-    cli_bad(c, "%d argument%s given, expected %s", c->n_arguments, c->n_arguments == 1 ? "" : "s",
+    cli_bad(c, "%d argument%s given, expected %s", c->n_arguments, cli_plural(c->n_arguments),
             command->usage);
     return false;
   }

@@ -130,12 +130,24 @@ int cli_print_visible(FILE *to, const char *text, size_t n, int min_width, int m
   return width;
 }
 
+static bool is_digit(char byte) {
+  return byte >= '0' && byte <= '9';
+}
+
+/* Up to the next place for a line's end: 41 790 stays whole. */
+static size_t word_length(const char *text) {
+  size_t n = strcspn(text, " \n");
+  while (n > 0 && text[n] == ' ' && is_digit(text[n - 1]) && is_digit(text[n + 1]))
+    n += 1 + strcspn(text + n + 1, " \n");
+  return n;
+}
+
 void cli_print_wrapped(FILE *to, const char *text, int indent, int at, int width) {
   bool is_line_start = true;
   for (; at < indent; at++)
     fputc(' ', to);
   while (*text) {
-    size_t n = strcspn(text, " \n");
+    size_t n = word_length(text);
     int columns = cli_text_width(text, n);
     if (!is_line_start && at + 1 + columns > width) {
       fprintf(to, "\n%*s", indent, "");

@@ -74,22 +74,24 @@ static void print_row(const statistics *s, const row *r, double share) {
 }
 
 static void print_rows(const statistics *s, const char *title, const row *rows, size_t n) {
-  printf("\n%s%s%s\n", cli_sgr(CLI_BOLD), title, cli_sgr(CLI_PLAIN));
+  printf("\n%s%s%s\n%s%10s  %8s  %7s  token%s\n", cli_sgr(CLI_BOLD), title, cli_sgr(CLI_PLAIN),
+         cli_sgr(CLI_DIM), "count", "share", "id", cli_sgr(CLI_PLAIN));
   for (size_t i = 0; i < n && i < MOST_LISTED; i++)
     print_row(s, &rows[i], ratio((size_t)rows[i].count, s->n_tokens));
 }
 
 static void print_statistics(const statistics *s) {
   char tokens[32], bytes[32], chars[32], distinct[32], vocab[32];
-  printf("%s tokens, %s bytes, %s characters\n",
-         cli_group_digits(tokens, (int64_t)s->n_tokens, ' '),
-         cli_group_digits(bytes, (int64_t)s->n_bytes, ' '),
-         cli_group_digits(chars, (int64_t)s->n_chars, ' '));
+  printf("%s token%s, %s byte%s, %s character%s\n",
+         cli_group_digits(tokens, (int64_t)s->n_tokens, ' '), cli_plural((int64_t)s->n_tokens),
+         cli_group_digits(bytes, (int64_t)s->n_bytes, ' '), cli_plural((int64_t)s->n_bytes),
+         cli_group_digits(chars, (int64_t)s->n_chars, ' '), cli_plural((int64_t)s->n_chars));
   if (s->n_tokens == 0) return;
   printf("%.2f bytes per token, %.2f characters\n", ratio(s->n_bytes, s->n_tokens),
          ratio(s->n_chars, s->n_tokens));
-  printf("%s different tokens of %s; %.2f %% of the tokens are single bytes\n",
+  printf("%s different token%s of %s; %.2f %% of the tokens are single bytes\n",
          cli_group_digits(distinct, (int64_t)s->n_distinct, ' '),
+         cli_plural((int64_t)s->n_distinct),
          cli_group_digits(vocab, limn_tokenizer_vocab_size(s->t), ' '),
          100 * ratio(s->n_single, s->n_tokens));
   print_rows(s, "Most frequent", s->rows, s->n_distinct);

@@ -95,14 +95,15 @@ static void print_side(const comparison *m, int k) {
   const side *s = &m->sides[k];
   char n[32], vocab[32];
   double per_token = s->tokens.n ? (double)m->n / (double)s->tokens.n : 0;
-  printf("%s%c%s  %8s tokens, %5.2f bytes per token, vocabulary %s  %s%s%s\n", cli_sgr(CLI_BOLD),
-         'A' + k, cli_sgr(CLI_PLAIN), cli_group_digits(n, (int64_t)s->tokens.n, ' '), per_token,
+  printf("%s%c%s  %8s token%s, %5.2f bytes per token, vocabulary %s  %s%s%s\n", cli_sgr(CLI_BOLD),
+         'A' + k, cli_sgr(CLI_PLAIN), cli_group_digits(n, (int64_t)s->tokens.n, ' '),
+         cli_plural((int64_t)s->tokens.n), per_token,
          cli_group_digits(vocab, limn_tokenizer_vocab_size(s->tokenizer), ' '), cli_sgr(CLI_ACCENT),
          s->name, cli_sgr(CLI_PLAIN));
 }
 
-/* Tokens with bars between, at most `width` columns, filled up to it. */
-static void print_tokens(const comparison *m, int k, const span *s, int width) {
+/* Tokens with bars between, at most `width` columns. Returns how many they take. */
+static int print_tokens(const comparison *m, int k, const span *s, int width) {
   const limn_tokens *tokens = &m->sides[k].tokens;
   int at = 0;
   for (size_t i = s->first[k]; i < s->first[k] + s->n[k]; i++) {
@@ -112,8 +113,7 @@ static void print_tokens(const comparison *m, int k, const span *s, int width) {
     if (i > s->first[k]) at += printf("%s|%s", cli_sgr(CLI_DIM), cli_sgr(CLI_PLAIN)) > 0;
     at += cli_print_visible(stdout, m->text + start, n, 0, room);
   }
-  for (; at < width; at++)
-    putchar(' ');
+  return at;
 }
 
 static void print_spans(const comparison *m, int64_t most) {
@@ -123,8 +123,7 @@ static void print_spans(const comparison *m, int64_t most) {
   for (span s = {0}; most > 0 && next_span(m, &s);) {
     if (is_same(&s)) continue;
     printf("%8zu  ", s.offset);
-    print_tokens(m, 0, &s, width);
-    fputs("  ", stdout);
+    printf("%*s", width + 2 - print_tokens(m, 0, &s, width), "");
     print_tokens(m, 1, &s, width);
     putchar('\n');
     most--;
@@ -136,11 +135,12 @@ static void print_comparison(const comparison *m) {
   int64_t most = cli_int(m->c, "most", 20);
   print_side(m, 0);
   print_side(m, 1);
-  printf("%s tokens are cut alike", cli_group_digits(same, (int64_t)m->n_same, ' '));
+  printf("%s token%s cut alike", cli_group_digits(same, (int64_t)m->n_same, ' '),
+         m->n_same == 1 ? " is" : "s are");
   if (m->n_other_ids)
     printf(", %s of them with another id", cli_group_digits(other, (int64_t)m->n_other_ids, ' '));
   printf("; %s place%s with %s of %s bytes %s cut otherwise\n",
-         cli_group_digits(spans, (int64_t)m->n_spans, ' '), m->n_spans == 1 ? "" : "s",
+         cli_group_digits(spans, (int64_t)m->n_spans, ' '), cli_plural((int64_t)m->n_spans),
          cli_group_digits(bytes, (int64_t)m->n_span_bytes, ' '),
          cli_group_digits(all, (int64_t)m->n, ' '), m->n_spans == 1 ? "is" : "are");
   if (m->n_spans == 0) return;

@@ -4,6 +4,7 @@
  * Texts are read in blocks and given to the trainer at once; what is kept of them is their
  * different pieces.
  */
+#include "folder.h"
 #include "tokenizer.h"
 
 #include <errno.h>
@@ -106,8 +107,8 @@ static limn_status measure(const cli *c, int64_t *total, limn_error *err) {
 static void print_summary(const limn_trainer *t, const char *folder, bool is_short) {
   limn_training_counts counts = limn_trainer_counts(t);
   char pieces[32], distinct[32], tokens[32], merges[32], size[32];
-  printf("%s of text: %s pieces, %s different\n", cli_size_text(size, (uint64_t)counts.n_bytes),
-         cli_group_digits(pieces, counts.n_pieces, ' '),
+  printf("%s of text: %s piece%s, %s different\n", cli_size_text(size, (uint64_t)counts.n_bytes),
+         cli_group_digits(pieces, counts.n_pieces, ' '), cli_plural(counts.n_pieces),
          cli_group_digits(distinct, counts.n_distinct, ' '));
   printf("%s%s tokens%s, %s of them merges", cli_sgr(CLI_BOLD),
          cli_group_digits(tokens, limn_trainer_vocab_size(t), ' '), cli_sgr(CLI_PLAIN),
@@ -148,6 +149,7 @@ static bool show_progress(void *user, int64_t done, int64_t total) {
 static limn_status train(const cli *c, limn_trainer *t, limn_error *err) {
   reading r = {.trainer = t};
   limn_status status = measure(c, &r.total, err);
+  if (status == LIMN_OK) status = cli_make_folder(cli_value(c, "output"), err);
   for (int i = 0; i < c->n_arguments && status == LIMN_OK; i++)
     status = feed_file(&r, c->arguments[i], err);
   if (status == LIMN_OK) status = limn_trainer_learn(t, err);

@@ -19,9 +19,7 @@ static void draw_line(limn_figure *f, double x0, double y0, double x1, double y1
 }
 
 static void draw_title(limn_figure *f, limn_area area, const char *title) {
-  if (title)
-    limn_figure_text(f, area.x + area.width / 2, area.y + TITLE_SIZE, TITLE_SIZE, LIMN_ALIGN_CENTER,
-                     title);
+  if (title) limn_plot_title(f, area, area.x + area.width / 2, TITLE_SIZE, title);
 }
 
 /* ---- bars ---------------------------------------------------------------------------------------
@@ -95,6 +93,20 @@ static double longest_legend(limn_figure *f, const limn_line_chart *l) {
   return longest;
 }
 
+static void y_number(double y, double step, char out[32]) {
+  snprintf(out, 32, "%.6g", fabs(y) < step / 1e6 ? 0 : y);
+}
+
+static double longest_number(limn_figure *f, const axes *a) {
+  double step = tick_step(a->y_high - a->y_low), longest = 0;
+  char number[32];
+  for (double y = ceil(a->y_low / step) * step; y <= a->y_high; y += step) {
+    y_number(y, step, number);
+    longest = fmax(longest, limn_plot_text_width(f, LABEL_SIZE, number));
+  }
+  return longest;
+}
+
 static axes find_axes(limn_figure *f, limn_area area, const limn_line_chart *l) {
   int64_t n_lines = l->y.shape[0], n = l->y.shape[1];
   axes a = {.x_low = x_of(l, 0), .x_high = x_of(l, n - 1), .y_low = INFINITY, .y_high = -INFINITY};
@@ -115,7 +127,9 @@ static axes find_axes(limn_figure *f, limn_area area, const limn_line_chart *l) 
   double right = l->legends ? fmin(longest_legend(f, l) + 32, area.width / 2) : 10;
   a.y_low -= margin;
   a.y_high += margin;
-  a.area = (limn_area){area.x + 48, area.y + above, area.width - 48 - right,
+  double left = longest_number(f, &a) + (l->y_title ? LABEL_SIZE + 12 : 6);
+  left = fmin(fmax(left, 48), area.width / 2);
+  a.area = (limn_area){area.x + left, area.y + above, area.width - left - right,
                        area.height - above - LABEL_SIZE * (l->x_title ? 3.6 : 2)};
   return a;
 }
@@ -132,8 +146,7 @@ static void draw_axes(limn_figure *f, const axes *a, bool is_counted) {
   char number[32];
   double step = tick_step(a->y_high - a->y_low), bottom = a->area.y + a->area.height;
   for (double y = ceil(a->y_low / step) * step; y <= a->y_high; y += step) {
-    double at = fabs(y) < step / 1e6 ? 0 : y;
-    snprintf(number, sizeof number, "%.6g", at);
+    y_number(y, step, number);
     limn_plot_set_color(f, faint);
     draw_line(f, a->area.x, page_y(a, y), a->area.x + a->area.width, page_y(a, y));
     limn_figure_text(f, a->area.x - 5, page_y(a, y) + 3, LABEL_SIZE, LIMN_ALIGN_RIGHT, number);

@@ -137,6 +137,14 @@ void limn_figure_text(limn_figure *f, double x, double y, double size, limn_alig
   limn_plot_text_turned(f, x, y, size, align, 0, text);
 }
 
+void limn_plot_title(limn_figure *f, limn_area area, double middle, double size, const char *text) {
+  double width = limn_plot_text_width(f, size, text), right = area.x + area.width;
+  double drawn = width > area.width ? size * area.width / width : size;
+  width = fmin(width, area.width);
+  middle = fmax(fmin(middle, right - width / 2), area.x + width / 2);
+  limn_figure_text(f, middle, area.y + size, drawn, LIMN_ALIGN_CENTER, text);
+}
+
 /* ---- writing ------------------------------------------------------------------------------------
  */
 

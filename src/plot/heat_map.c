@@ -183,8 +183,7 @@ static void draw_labels(limn_figure *f, const layout *l) {
 static void draw_titles(limn_figure *f, limn_area area, const layout *l) {
   const limn_heat_map *m = l->m;
   double middle = l->x + l->width / 2;
-  if (m->title)
-    limn_figure_text(f, middle, area.y + TITLE_SIZE, TITLE_SIZE, LIMN_ALIGN_CENTER, m->title);
+  if (m->title) limn_plot_title(f, area, middle, TITLE_SIZE, m->title);
   if (m->column_title)
     limn_figure_text(f, middle, area.y + area.height - 2, LABEL_SIZE, LIMN_ALIGN_CENTER,
                      m->column_title);

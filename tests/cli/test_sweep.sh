@@ -99,4 +99,9 @@ complains "the text to patch from has 0 tokens"
 run 2 sweep 'a' --out /proc/nothing/here
 complains "/proc/nothing/here"
 
+run 2 sweep -m "$tiny" --ids $ids --against '#3'
+complains "--against is given without --metric difference"
+run 2 sweep -m "$tiny" --ids $ids --metric difference --against '#3' --target '#3'
+complains "--target and --against are the same token, expected two"
+
 finish

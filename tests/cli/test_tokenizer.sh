@@ -83,9 +83,9 @@ run 2 tokenizer train "$text" -p gpt9 -o "$work/x"
 run 2 tokenizer train "$text" -s '' -o "$work/x"
 complains 'special token "" is empty'
 run 2 tokenizer train "$text" -n 300 -o "$work/no/such"
-complains "cannot make the folder"
+complains "cannot make folder"
 run 2 tokenizer train "$text" -n 300 -o "$text"
-complains "cannot write"
+complains "it is a file"
 
 # ---- comparing
 run 0 tokenizer compare gpt2 tales "Hello world"
@@ -94,10 +94,10 @@ run 1 tokenizer compare gpt2 "$work/bytes" "Hello worlds."
 says "A         3 tokens,  4.33 bytes per token, vocabulary 50 257  gpt2"
 says "       0  Hello"
 says "H|e|l|l|o"
-says "1 tokens are cut alike; 2 places"
+says "1 token is cut alike; 2 places"
 quiet
 run 1 tokenizer compare gpt2 "$work/special" "!"
-says "1 tokens are cut alike, 1 of them with another id; 0 places"
+says "1 token is cut alike, 1 of them with another id; 0 places"
 run 1 tokenizer compare "$work/bytes" gpt2 "Hello world again" --most 1
 says "... and 2 more"
 run 1 tokenizer compare gpt2 "$work/bytes" --json "Hi there"
@@ -115,5 +115,15 @@ run 2 tokenizer compare gpt2
 complains "1 argument given, expected"
 run 2 tokenizer compare gpt2 gpt2 text --file "$text"
 complains "expected one of them"
+
+# ---- a place that cannot be written is told before a long training
+echo kept >"$work/file"
+for out in "$work/file" /nowhere/at/all; do
+  last="limn tokenizer train - -o $out"
+  yes 'no end of it' | "$LIMN" tokenizer train - -o "$out" >"$work/out" 2>"$work/err"
+  complains "cannot make folder \"$out\""
+done
+run 2 tokenizer train "$work/file" "$work/missing" -o "$work/none"
+check "no folder is made where a text is missing" [ ! -e "$work/none" ]
 
 finish

@@ -98,6 +98,10 @@ static void wraps(void **state) {
   cli_print_wrapped(to, "one two  three\nfour five", 2, 0, 10);
   fclose(to);
   assert_string_equal(out, "  one two\n  three\n  four\n  five\n");
+  to = fmemopen(out, sizeof out, "w");
+  cli_print_wrapped(to, "a 41 790 1 of 2 b 7 4", 0, 0, 6);
+  fclose(to);
+  assert_string_equal(out, "a\n41 790 1\nof 2 b\n7 4\n"); /* groups of digits stay together */
 }
 
 static void numbers(void **state) {

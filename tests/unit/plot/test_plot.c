@@ -244,6 +244,52 @@ static void axes_reach_to_zero_when_asked(void **state) {
   assert_true(above_zero < 60);
 }
 
+/* ---- what is written stays in its place ---------------------------------------------------------
+ */
+
+static bool is_white(cairo_surface_t *image, double x, double top, double bottom) {
+  for (double y = top; y < bottom; y += 0.5)
+    if (!is_color(pixel(image, x, y), white)) return false;
+  return true;
+}
+
+/* A title is moved, and made smaller, before it leaves the area. */
+static void titles_stay_inside(void **state) {
+  (void)state;
+  float value = 1;
+  static const char *const titles[] = {"as wide as the area is, about",
+                                       "much wider than the area is, so that it has to be smaller"};
+  for (int i = 0; i < 2; i++) {
+    limn_heat_map m = {.values = limn_tensor_view(&value, 2, (int64_t[]){1, 1}),
+                       .title = titles[i]};
+    limn_figure *f = new_figure(260, 100);
+    limn_figure_heat_map(f, (limn_area){40, 10, 180, 80}, &m);
+    cairo_surface_t *image = read_back(f);
+    for (double x = 0; x < 38; x += 0.5)
+      assert_true(is_white(image, x, 0, 100) && is_white(image, 222 + x, 0, 100));
+    assert_false(is_white(image, 42, 10, 24) && is_white(image, 46, 10, 24)); /* it is there */
+    cairo_surface_destroy(image);
+    limn_figure_free(f);
+  }
+}
+
+/* However long the numbers of the axis are, they do not reach its title. */
+static void long_numbers_make_room(void **state) {
+  (void)state;
+  float values[3] = {0, 1, 2};
+  for (float scale = 1; scale < 1e9f; scale *= 10) {
+    float scaled[3] = {values[0] * scale, values[1] * scale, -values[2] * scale};
+    limn_line_chart l = {.y = limn_tensor_view(scaled, 2, (int64_t[]){1, 3}), .y_title = "number"};
+    limn_figure *f = new_figure(300, 200);
+    limn_figure_lines(f, (limn_area){10, 0, 280, 200}, &l);
+    cairo_surface_t *image = read_back(f);
+    assert_true(is_white(image, 23.5, 0, 200));
+    assert_false(is_white(image, 16, 0, 200)); /* the title */
+    cairo_surface_destroy(image);
+    limn_figure_free(f);
+  }
+}
+
 /* ---- files --------------------------------------------------------------------------------------
  */
 
@@ -335,6 +381,8 @@ int main(void) {
                                      cmocka_unit_test(bars_are_as_long_as_their_numbers),
                                      cmocka_unit_test(lines_pass_through_their_points),
                                      cmocka_unit_test(axes_reach_to_zero_when_asked),
+                                     cmocka_unit_test(titles_stay_inside),
+                                     cmocka_unit_test(long_numbers_make_room),
                                      cmocka_unit_test(formats),
                                      cmocka_unit_test(refused),
                                      cmocka_unit_test(without_memory)};
