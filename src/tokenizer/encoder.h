@@ -20,16 +20,16 @@
  * Pieces between splitting and looking up: those of a few blocks, so that one block's answers need
  * not be there before the next is begun.
  */
-#define SPAN_BLOCKS  8
+#define SPAN_BLOCKS  15
 #define BLOCK_PIECES 24
 #define SPAN_PIECES  (SPAN_BLOCKS * BLOCK_PIECES)
 #define SPAN_SLACK   32 /* that may be written behind them */
 
 typedef struct span {
   size_t n;
-  uint32_t size;                            /* in bytes */
+  uint16_t size;                            /* in bytes */
   const unsigned char *text;                /* where places count from */
-  uint32_t where[SPAN_PIECES + SPAN_SLACK]; /* the piece's place, or place << 8 | length */
+  uint16_t where[SPAN_PIECES + SPAN_SLACK]; /* the piece's place, or place << 6 | length */
   /* Where a loop does that block by block: */
   uint64_t keys[SPAN_PIECES + SPAN_SLACK]; /* 0 for one that cannot be hot */
   uint32_t hot[SPAN_PIECES + SPAN_SLACK];  /* which place the key has */

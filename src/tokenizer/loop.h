@@ -48,28 +48,43 @@ static inline bool classify_typographic(const unsigned char *text, limn_block *b
 }
 #endif
 
-/* Where text beyond ASCII is to be expected, no branch asks whether there is some. */
-static INLINE void look_at(const unsigned char *text, unsigned n, bool is_mixed, limn_block *b) {
-  classify(text, b);
+static NOINLINE void find_classes(const unsigned char *text, unsigned n, limn_block *b,
+                                  uint64_t classes[4]) {
+  memset(classes, 0, 4 * sizeof *classes);
+  if (classify_high(text, b, classes)) return;
+  memset(classes, 0, 4 * sizeof *classes);
+  b->tail = 0;
   b->n = n;
-  if ((is_mixed | (b->high != 0)) && classify_typographic(text, b)) {
-    uint64_t classes[4] = {0};
-    if (!classify_high(text, b, classes)) {
-      memset(classes, 0, sizeof classes);
-      b->tail = 0;
-      b->n = n;
-      limn_block_classes(b, text, classes);
-    }
-    limn_block_add_classes(b, classes);
-  }
+  limn_block_classes(b, text, classes);
 }
 
-/* *high gathers the bytes beyond ASCII. */
+static INLINE void look_beyond_ascii(const unsigned char *text, unsigned n, limn_block *b) {
+  uint64_t classes[4];
+  find_classes(text, n, b, classes);
+  limn_block_add_classes(b, classes);
+}
+
+static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b) {
+  classify(text, b);
+  b->n = n;
+  if (b->high) look_beyond_ascii(text, n, b);
+}
+
+/*
+ * Where text beyond ASCII is to be expected, no branch asks whether there is some. *high gathers
+ * its bytes.
+ */
 static INLINE uint64_t starts_of(limn_pattern pattern, const unsigned char *text, unsigned n,
                                  bool is_mixed, uint64_t *high) {
   limn_block b = {0};
-  look_at(text, n, is_mixed, &b);
+  classify(text, &b);
+  b.n = n;
   *high |= b.high;
+  if ((is_mixed | (b.high != 0)) && classify_typographic(text, &b)) {
+    limn_block other = b; /* so that the masks of a block of ASCII need not lie in memory */
+    look_beyond_ascii(text, n, &other);
+    return limn_block_starts(pattern, &other, text);
+  }
   return limn_block_starts(pattern, &b, text);
 }
 
@@ -82,7 +97,8 @@ static NOINLINE uint64_t starts_of_block(limn_pattern pattern, limn_block *b,
 static NOINLINE uint64_t starts_of_any(limn_pattern pattern, const unsigned char *text, unsigned n,
                                        bool is_mixed, uint64_t *high) {
   limn_block b = {0};
-  look_at(text, n, is_mixed, &b);
+  (void)is_mixed;
+  look_at(text, n, &b);
   *high |= b.high;
   return starts_of_block(pattern, &b, text);
 }
@@ -175,28 +191,27 @@ static inline uint64_t below_nth(uint64_t mask, unsigned n) {
 
 /* Eight at a time, of which too many are written over by the next: their number cannot be foreseen,
  * and this way it seldom matters. */
-static INLINE void take_block(span *s, const unsigned char *text, size_t offset, uint64_t starts,
-                              unsigned shift) {
+static INLINE void take_block(span *s, size_t at, const unsigned char *text, size_t offset,
+                              uint64_t starts, unsigned shift) {
   size_t n = (size_t)__builtin_popcountll(starts) - 1;
-  uint32_t *places = s->where + s->n;
+  uint16_t *places = s->where + at;
   (void)text;
   (void)shift;
   for (size_t i = 0; i < n; i += 8) {
     for (size_t k = i; k < i + 8; k++) {
-      places[k] = (uint32_t)offset + (uint32_t)__builtin_ctzll(starts | (uint64_t)1 << 63);
+      places[k] = (uint16_t)(offset + (size_t)__builtin_ctzll(starts | (uint64_t)1 << 63));
       starts &= starts - 1;
     }
   }
-  s->n += n;
 }
 
 static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
                                  limn_answer *answers, uint32_t first, uint32_t *missed,
-                                 uint32_t *where) {
+                                 uint16_t *where) {
   size_t n_missed = 0;
   s->where[s->n] = s->size; /* where the last ends */
   for (size_t i = 0; i < s->n; i++) {
-    uint32_t place = s->where[i], length = s->where[i + 1] - place;
+    unsigned place = s->where[i], length = s->where[i + 1] - place;
     const unsigned char *piece = s->text + place;
     uint64_t key;
     memcpy(&key, piece, sizeof key);
@@ -205,7 +220,7 @@ static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
     bool is_short = (length <= LIMN_HOT_PIECE) & (piece[length - 1] != 0);
     answers[i] = hot->answer;
     missed[n_missed] = first + (uint32_t)i;
-    where[n_missed] = place << 8 | length;
+    where[n_missed] = (uint16_t)(place << 6 | length);
     n_missed += (hot->key != key) | !is_short;
   }
   return n_missed;
@@ -244,7 +259,7 @@ static INLINE void ask(const limn_cache *c, waiting *w, size_t at, const uint64_
  * are asked for once more: then by their hash.
  */
 static NOINLINE void take_span(const limn_cache *c, waiting *w, span *s) {
-  uint32_t where[SPAN_PIECES + SPAN_SLACK];
+  uint16_t where[SPAN_PIECES + SPAN_SLACK];
   size_t base = w->n_missed, first_long = w->n_longs;
   size_t n = look_up_hot(s, c->hot, c->hot_shift, w->answers + w->n, (uint32_t)w->n,
                          w->missed + base, where);
@@ -252,8 +267,8 @@ static NOINLINE void take_span(const limn_cache *c, waiting *w, span *s) {
   memset(where + n, 0, 4 * sizeof *where);
   for (size_t i = 0; i < n; i += 4) {
     for (size_t k = i; k < i + 4; k++) {
-      const unsigned char *piece = s->text + (where[k] >> 8);
-      uint32_t length = where[k] & 255;
+      const unsigned char *piece = s->text + (where[k] >> 6);
+      uint32_t length = where[k] & 63;
       w->pieces[base + k] = piece;
       make_key(piece, length, w->keys[base + k]);
       ask(c, w, base + k, w->keys[base + k]);
@@ -441,7 +456,7 @@ static NOINLINE size_t word_end(limn_pattern pattern, const unsigned char *text,
                                 size_t at) {
   if (n - at < BLOCK + MARGIN) return 0;
   limn_block b = {0};
-  look_at(text + at, BLOCK, false, &b);
+  look_at(text + at, BLOCK, &b);
   const unsigned whole = b.n; /* to the end of a character */
   bool is_east = false, is_word = starts_of_block(pattern, &b, text + at) == 1 &&
                                   limn_block_is_word(pattern, &b, text + at, whole, &is_east);
@@ -449,7 +464,7 @@ static NOINLINE size_t word_end(limn_pattern pattern, const unsigned char *text,
     at += b.n;
     if (n - at < BLOCK + MARGIN) return 0;
     b = (limn_block){0};
-    look_at(text + at, BLOCK, false, &b);
+    look_at(text + at, BLOCK, &b);
     uint64_t rest = ~limn_block_word(pattern, &b, text + at, is_east) & limn_below(b.n);
     unsigned end = (unsigned)__builtin_ctzll(rest | (uint64_t)1 << 63);
     if (rest) return limn_block_word_ends(pattern, &b, end) ? at + end : 0;
@@ -490,10 +505,10 @@ static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern, bool is
                               const unsigned char *text, size_t left, bool is_open, waiting *w,
                               bool *is_stuck) {
   span s;
-  size_t done = 0, most = left;
+  size_t done = 0, most = left, n = 0;
   uint64_t high = 0;
   const bool is_mixed = w->n_mixed != 0;
-  s.n = 0;
+  const unsigned shift = c->hot_shift;
   if (left < BLOCK + MARGIN) {
     *is_stuck = is_open; /* bytes to come may change what the copy would end */
     if (is_open) return 0;
@@ -503,7 +518,7 @@ static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern, bool is
     most = most < SPAN_BLOCKS * BLOCK ? most : SPAN_BLOCKS * BLOCK;
   }
   s.text = text;
-  while (done < most && s.n <= SPAN_PIECES - BLOCK_PIECES) {
+  while (done < most && n <= SPAN_PIECES - BLOCK_PIECES) {
     uint64_t starts = is_any ? starts_of_any(pattern, text + done, BLOCK, is_mixed, &high)
                              : starts_of(pattern, text + done, BLOCK, is_mixed, &high);
     /* What is behind the last that fits is for the next block. */
@@ -513,11 +528,13 @@ static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern, bool is
       *is_stuck = true;
       break;
     }
-    take_block(&s, text + done, done, starts, c->hot_shift);
+    take_block(&s, n, text + done, done, starts, shift);
+    n += (size_t)__builtin_popcountll(starts) - 1;
     done += 63 - (size_t)__builtin_clzll(starts);
   }
   w->n_mixed = high != 0 ? MIXED_SPANS : w->n_mixed - (w->n_mixed != 0);
-  s.size = (uint32_t)done;
+  s.n = n;
+  s.size = (uint16_t)done;
   take_span(c, w, &s);
   return done;
 }

@@ -158,8 +158,8 @@ static inline uint64_t below_nth(uint64_t mask, unsigned n) {
  * The bytes of eight pieces at a time are drawn out of the block's register, each piece's into a
  * lane, by one permutation.
  */
-static inline void take_block(span *s, const unsigned char *text, size_t offset, uint64_t starts,
-                              unsigned shift) {
+static inline void take_block(span *s, size_t at, const unsigned char *text, size_t offset,
+                              uint64_t starts, unsigned shift) {
   const __m512i counting = _mm512_loadu_si512(numbers);
   /* In each of eight lanes the lane's number in every byte; 0 to 7. */
   const __m512i lane = _mm512_set_epi64(0x0707070707070707, 0x0606060606060606, 0x0505050505050505,
@@ -181,22 +181,18 @@ static inline void take_block(span *s, const unsigned char *text, size_t offset,
     __mmask64 counts = _mm512_cmplt_epu8_mask(inside, _mm512_permutexvar_epi8(lanes, used));
     __m512i keys = _mm512_maskz_permutexvar_epi8(counts, _mm512_add_epi8(begin, inside), block);
     __m512i hot = _mm512_srl_epi64(_mm512_mullo_epi64(keys, factor), by);
-    _mm512_storeu_si512(s->keys + s->n + i, keys);
-    _mm256_storeu_si256((__m256i *)(void *)(s->hot + s->n + i), _mm512_cvtepi64_epi32(hot));
+    _mm512_storeu_si512(s->keys + at + i, keys);
+    _mm256_storeu_si256((__m256i *)(void *)(s->hot + at + i), _mm512_cvtepi64_epi32(hot));
   }
-  __m512i places = _mm512_set1_epi32((int)offset);
-  for (unsigned i = 0; i < 32; i += 16) {
-    __m128i f = i ? _mm512_extracti32x4_epi32(from, 1) : _mm512_castsi512_si128(from);
-    __m128i l = i ? _mm512_extracti32x4_epi32(length, 1) : _mm512_castsi512_si128(length);
-    __m512i place = _mm512_slli_epi32(_mm512_add_epi32(places, _mm512_cvtepu8_epi32(f)), 8);
-    _mm512_storeu_si512(s->where + s->n + i, _mm512_or_si512(place, _mm512_cvtepu8_epi32(l)));
-  }
-  s->n += (size_t)__builtin_popcountll(ends);
+  __m512i place = _mm512_add_epi16(_mm512_set1_epi16((short)offset),
+                                   _mm512_cvtepu8_epi16(_mm512_castsi512_si256(from)));
+  __m512i size = _mm512_cvtepu8_epi16(_mm512_castsi512_si256(length));
+  _mm512_storeu_si512(s->where + at, _mm512_or_si512(_mm512_slli_epi16(place, 6), size));
 }
 
 static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
                                  limn_answer *answers, uint32_t first, uint32_t *missed,
-                                 uint32_t *where) {
+                                 uint16_t *where) {
   (void)shift;
   memset(s->hot + s->n, 0, 8 * sizeof *s->hot); /* what is looked up beside the last */
   const __m512i even = _mm512_set_epi64(14, 12, 10, 8, 6, 4, 2, 0);
@@ -222,11 +218,10 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
     _mm512_storeu_si512(answers + i, _mm512_permutex2var_epi64(low, odd, high));
     unsigned count = s->n - i < 8 ? (unsigned)(s->n - i) : 8;
     __mmask8 miss = (__mmask8)(~(unsigned)hit & _bzhi_u32(0xff, count));
-    __m256i here = _mm256_loadu_si256((const __m256i *)(const void *)(s->where + i));
+    __m128i here = _mm_loadu_si128((const __m128i *)(const void *)(s->where + i));
     _mm256_storeu_si256((__m256i *)(void *)(missed + n_missed),
                         _mm256_maskz_compress_epi32(miss, piece));
-    _mm256_storeu_si256((__m256i *)(void *)(where + n_missed),
-                        _mm256_maskz_compress_epi32(miss, here));
+    _mm_storeu_si128((__m128i *)(void *)(where + n_missed), _mm_maskz_compress_epi16(miss, here));
     n_missed += (size_t)__builtin_popcount(miss);
     piece = _mm256_add_epi32(piece, eight);
   }
