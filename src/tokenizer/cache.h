@@ -29,7 +29,12 @@ typedef struct limn_answer {
 #define LIMN_ANSWER_IDS 16
 
 #define LIMN_ANSWER_LONG ((uint32_t)0x40 << LIMN_ID_BITS)
-#define LIMN_ANSWER_NONE ((uint32_t)0xff << LIMN_ID_BITS)
+#define LIMN_ANSWER_NONE ((uint32_t)0xc0 << LIMN_ID_BITS)
+
+/* Whether its ids are not in the answer itself. One of all ones has none anywhere. */
+static inline bool limn_answer_has_stored(limn_answer a) {
+  return a.first + ((uint32_t)1 << LIMN_ID_BITS) > ((uint32_t)2 << LIMN_ID_BITS) - 1;
+}
 
 /* How many ids an answer has in the store; 0 where it has them itself. Neither LONG nor NONE. */
 static inline size_t limn_answer_stored(limn_answer a) {

@@ -32,7 +32,7 @@ typedef struct span {
   uint16_t where[SPAN_PIECES + SPAN_SLACK]; /* the piece's place, or place << 6 | length */
   /* Where a loop does that block by block: */
   uint64_t keys[SPAN_PIECES + SPAN_SLACK]; /* 0 for one that cannot be hot */
-  uint32_t hot[SPAN_PIECES + SPAN_SLACK];  /* which place the key has */
+  uint32_t hot[SPAN_PIECES + SPAN_SLACK];  /* where the key's place is, in bytes */
 } span;
 
 /* What is merged at once. */

@@ -226,32 +226,33 @@ static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
   return n_missed;
 }
 
-/* Of eight answers, the bits 2i of those that have not one id or two. */
+/* Of eight answers, the bits 2i of those that have ids, and neither one nor two. */
 static inline uint32_t stored_among(const limn_answer *answers) {
   uint32_t found = 0;
   for (unsigned i = 0; i < 8; i++)
-    found |= (uint32_t)(answers[i].first >> LIMN_ID_BITS != 0) << 2 * i;
+    found |= (uint32_t)limn_answer_has_stored(answers[i]) << 2 * i;
   return found;
 }
 
-/* The ids of the answers from one up to another of eight, which have one or two; their end. */
+/* The ids of the answers from one up to another of eight, which have none, one or two; their end. */
 static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigned from,
                                unsigned to) {
   for (; from < to; from++) {
     out[0] = (int32_t)answers[from].first;
     out[1] = (int32_t)answers[from].second;
-    out += 1 + (answers[from].second != UINT32_MAX);
+    out += (answers[from].first != UINT32_MAX) + (answers[from].second != UINT32_MAX);
   }
   return out;
 }
 #endif
 
-/* Asks for the bucket with this key, of a piece that was missed. */
-static INLINE void ask(const limn_cache *c, waiting *w, size_t at, const uint64_t key[2]) {
-  const limn_bucket *bucket = c->buckets + limn_bucket_of(c->n_buckets, hash_key(key[0], key[1]));
+/* The bucket with this key, which is asked for. */
+static INLINE const limn_bucket *ask(const limn_bucket *buckets, size_t n_buckets,
+                                     const uint64_t key[2]) {
+  const limn_bucket *bucket = buckets + limn_bucket_of(n_buckets, hash_key(key[0], key[1]));
   __builtin_prefetch(bucket);
   __builtin_prefetch(bucket->answers);
-  w->buckets[at] = bucket;
+  return bucket;
 }
 
 /*
@@ -259,30 +260,34 @@ static INLINE void ask(const limn_cache *c, waiting *w, size_t at, const uint64_
  * are asked for once more: then by their hash.
  */
 static NOINLINE void take_span(const limn_cache *c, waiting *w, span *s) {
+  const limn_bucket *const buckets = c->buckets;
+  const size_t n_buckets = c->n_buckets, base = w->n_missed, first_long = w->n_longs;
+  const unsigned char *const text = s->text;
   uint16_t where[SPAN_PIECES + SPAN_SLACK];
-  size_t base = w->n_missed, first_long = w->n_longs;
+  size_t n_longs = first_long;
   size_t n = look_up_hot(s, c->hot, c->hot_shift, w->answers + w->n, (uint32_t)w->n,
                          w->missed + base, where);
   w->n += s->n;
+  w->n_missed = base + n;
   memset(where + n, 0, 4 * sizeof *where);
   for (size_t i = 0; i < n; i += 4) {
     for (size_t k = i; k < i + 4; k++) {
-      const unsigned char *piece = s->text + (where[k] >> 6);
+      const unsigned char *piece = text + (where[k] >> 6);
       uint32_t length = where[k] & 63;
       w->pieces[base + k] = piece;
       make_key(piece, length, w->keys[base + k]);
-      ask(c, w, base + k, w->keys[base + k]);
-      w->longs[w->n_longs][0] = (uint32_t)(base + k);
-      w->longs[w->n_longs][1] = length;
-      w->n_longs += length > LIMN_SHORT_PIECE;
+      w->buckets[base + k] = ask(buckets, n_buckets, w->keys[base + k]);
+      w->longs[n_longs][0] = (uint32_t)(base + k);
+      w->longs[n_longs][1] = length;
+      n_longs += length > LIMN_SHORT_PIECE;
     }
   }
-  for (size_t i = first_long; i < w->n_longs; i++) {
+  for (size_t i = first_long; i < n_longs; i++) {
     uint32_t at = w->longs[i][0];
     limn_hash_piece(w->pieces[at], w->longs[i][1], w->keys[at]);
-    ask(c, w, at, w->keys[at]);
+    w->buckets[at] = ask(buckets, n_buckets, w->keys[at]);
   }
-  w->n_missed = base + n;
+  w->n_longs = n_longs;
 }
 
 /* All ones, or none. */
@@ -294,8 +299,8 @@ static INLINE uint64_t mask_if(bool is) {
 static INLINE void look_in_buckets(waiting *w) {
   for (size_t i = 0; i < w->n_missed; i++) {
     size_t way = find_way(w->buckets[i], w->keys[i]);
-    limn_answer found = w->buckets[i]->answers[way < LIMN_BUCKET ? way : 0];
-    found.first |= (uint32_t)mask_if(way == LIMN_BUCKET);
+    limn_answer found = w->buckets[i]->answers[way % LIMN_BUCKET];
+    found.first |= 0 - (uint32_t)(way / LIMN_BUCKET); /* NONE where it is not there */
     w->found[i] = found;
   }
 }
@@ -381,10 +386,10 @@ static INLINE limn_status put_stored(limn_encoder *e, const waiting *w, limn_ans
   return limn_encoder_piece_waiting(e, w->pieces[answer.second], n, err);
 }
 
-/* The ids of up to eight answers, of which those at the bits 2i of `stored` have them in the store.
+/* The ids of eight answers, of which those at the bits 2i of `stored` have them in the store.
  */
 static INLINE limn_status put_several(limn_encoder *e, const waiting *w, const limn_answer *some,
-                                      unsigned n, uint32_t stored, limn_error *err) {
+                                      uint32_t stored, limn_error *err) {
   limn_status status = LIMN_OK;
   unsigned done = 0;
   for (; stored && status == LIMN_OK; stored &= stored - 1) {
@@ -393,7 +398,7 @@ static INLINE limn_status put_several(limn_encoder *e, const waiting *w, const l
     status = put_stored(e, w, some[at], err);
     done = at + 1;
   }
-  e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, n) - e->ids);
+  e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, done, 8) - e->ids);
   return status;
 }
 
@@ -401,40 +406,41 @@ static INLINE limn_status put_several(limn_encoder *e, const waiting *w, const l
  * The same where all of them have their ids in themselves but one, or none: the ids before it, its
  * own, and the ids behind it. False, and nothing done, where it is no answer but a piece.
  */
-static INLINE bool put_around(limn_encoder *e, const limn_answer *some, unsigned n,
-                              uint32_t stored) {
-  unsigned at = (unsigned)__builtin_ctz(stored | 1u << 2 * n) / 2;
-  uint32_t is_one = (uint32_t)mask_if(at < n);
+static INLINE bool put_around(limn_encoder *e, const limn_answer *some, uint32_t stored) {
+  unsigned at = (unsigned)__builtin_ctz(stored | 1u << 16) / 2;
+  uint32_t is_one = (uint32_t)mask_if(at < 8);
   limn_answer own = {some[at].first & is_one, some[at].second & is_one};
   if (own.first >= LIMN_ANSWER_LONG) return false;
   int32_t *out = put_ids(e->ids + e->n_ids, some, 0, at);
   memcpy(out, limn_cache_stored(&e->cache, own), LIMN_ANSWER_IDS * sizeof *out);
-  out = put_ids(out + limn_answer_stored(own), some, at + 1, n);
+  out = put_ids(out + limn_answer_stored(own), some, at + 1, 8);
   e->n_ids = (size_t)(out - e->ids);
   return true;
 }
 
 /*
- * Appends the ids of all answers, eight at a time. Where many have them in the store it cannot be
- * foreseen which eight have one, and all are taken as if they had.
+ * Appends the ids of all answers, eight at a time; what is behind the last is no ids. Where many
+ * have them in the store it cannot be foreseen which eight have one, and all are taken as if they
+ * had.
  */
 static INLINE limn_status put_answers(limn_encoder *e, waiting *w, limn_error *err) {
   limn_status status = LIMN_OK;
   const bool are_many = w->n_stored > w->n / 16;
+  memset(w->answers + w->n, 0xff, 8 * sizeof *w->answers);
   w->n_stored = 0;
   for (size_t i = 0; i < w->n && status == LIMN_OK; i += 8) {
     const limn_answer *some = w->answers + i;
-    unsigned n = w->n - i < 8 ? (unsigned)(w->n - i) : 8;
+    uint32_t stored = stored_among(some);
     if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
-    uint32_t stored = stored_among(some) & ((1u << 2 * n) - 1);
     w->n_stored += stored != 0;
     if (are_many) {
-      if ((stored & (stored - 1)) || !put_around(e, some, n, stored))
-        status = put_several(e, w, some, n, stored, err);
-    } else if (stored == 0)
-      e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, 0, n) - e->ids);
-    else
-      status = put_several(e, w, some, n, stored, err);
+      if ((stored & (stored - 1)) || !put_around(e, some, stored))
+        status = put_several(e, w, some, stored, err);
+    } else if (stored) {
+      status = put_several(e, w, some, stored, err);
+    } else {
+      e->n_ids = (size_t)(put_ids(e->ids + e->n_ids, some, 0, 8) - e->ids);
+    }
   }
   return status;
 }

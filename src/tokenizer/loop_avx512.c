@@ -167,7 +167,8 @@ static inline void take_block(span *s, size_t at, const unsigned char *text, siz
                                         0x0101010101010101, 0);
   const __m512i inside = _mm512_set1_epi64(0x0706050403020100);
   const __m512i factor = _mm512_set1_epi64((long long)LIMN_HOT_FACTOR);
-  const __m128i by = _mm_cvtsi32_si128((int)shift);
+  const __m128i by = _mm_cvtsi32_si128((int)shift - 4);
+  const __m256i entry = _mm256_set1_epi32(-(int)sizeof(limn_hot)); /* 16 bytes */
   const __m512i block = _mm512_loadu_si512(text);
   uint64_t ends = starts & (starts - 1);
   __m512i from = _mm512_maskz_compress_epi8(starts, counting);
@@ -182,7 +183,8 @@ static inline void take_block(span *s, size_t at, const unsigned char *text, siz
     __m512i keys = _mm512_maskz_permutexvar_epi8(counts, _mm512_add_epi8(begin, inside), block);
     __m512i hot = _mm512_srl_epi64(_mm512_mullo_epi64(keys, factor), by);
     _mm512_storeu_si512(s->keys + at + i, keys);
-    _mm256_storeu_si256((__m256i *)(void *)(s->hot + at + i), _mm512_cvtepi64_epi32(hot));
+    _mm256_storeu_si256((__m256i *)(void *)(s->hot + at + i),
+                        _mm256_and_si256(_mm512_cvtepi64_epi32(hot), entry));
   }
   __m512i place = _mm512_add_epi16(_mm512_set1_epi16((short)offset),
                                    _mm512_cvtepu8_epi16(_mm512_castsi512_si256(from)));
@@ -200,10 +202,12 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
   const __m256i eight = _mm256_set1_epi32(8);
   __m256i piece =
       _mm256_add_epi32(_mm256_set1_epi32((int)first), _mm256_set_epi32(7, 6, 5, 4, 3, 2, 1, 0));
+  const size_t n = s->n;
   size_t n_missed = 0;
-  for (size_t i = 0; i < s->n; i += 8) {
+  unsigned miss = 0;
+  for (size_t i = 0; i < n; i += 8) {
     const uint32_t *hot = s->hot + i;
-#define ENTRY(k) _mm_load_si128((const __m128i *)(const void *)(hots + hot[k]))
+#define ENTRY(k) _mm_load_si128((const __m128i *)(const void *)((const char *)hots + hot[k]))
     __m512i low = _mm512_castsi128_si512(ENTRY(0)), high = _mm512_castsi128_si512(ENTRY(4));
     low = _mm512_inserti64x2(low, ENTRY(1), 1);
     high = _mm512_inserti64x2(high, ENTRY(5), 1);
@@ -216,21 +220,24 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
     __mmask8 hit = _mm512_mask_cmpeq_epi64_mask(_mm512_test_epi64_mask(keys, keys), keys,
                                                 _mm512_permutex2var_epi64(low, even, high));
     _mm512_storeu_si512(answers + i, _mm512_permutex2var_epi64(low, odd, high));
-    unsigned count = s->n - i < 8 ? (unsigned)(s->n - i) : 8;
-    __mmask8 miss = (__mmask8)(~(unsigned)hit & _bzhi_u32(0xff, count));
+    miss = (__mmask8)~hit;
     __m128i here = _mm_loadu_si128((const __m128i *)(const void *)(s->where + i));
     _mm256_storeu_si256((__m256i *)(void *)(missed + n_missed),
-                        _mm256_maskz_compress_epi32(miss, piece));
-    _mm_storeu_si128((__m128i *)(void *)(where + n_missed), _mm_maskz_compress_epi16(miss, here));
+                        _mm256_maskz_compress_epi32((__mmask8)miss, piece));
+    _mm_storeu_si128((__m128i *)(void *)(where + n_missed),
+                     _mm_maskz_compress_epi16((__mmask8)miss, here));
     n_missed += (size_t)__builtin_popcount(miss);
     piece = _mm256_add_epi32(piece, eight);
   }
-  return n_missed;
+  /* Beside the last there was more that was none. */
+  return n_missed - (n % 8 ? (size_t)__builtin_popcount(miss >> n % 8) : 0);
 }
 
 static inline uint32_t stored_among(const limn_answer *answers) {
-  const __m512i upper = _mm512_set1_epi64((long long)((uint64_t)0xff << LIMN_ID_BITS));
-  return _mm512_test_epi32_mask(_mm512_loadu_si512(answers), upper);
+  const __m512i one = _mm512_set1_epi32(1 << LIMN_ID_BITS);
+  const __m512i most = _mm512_set1_epi32((2 << LIMN_ID_BITS) - 1);
+  return _mm512_mask_cmpgt_epu32_mask(0x5555, _mm512_add_epi32(_mm512_loadu_si512(answers), one),
+                                      most);
 }
 
 static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigned from,
