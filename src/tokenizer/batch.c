@@ -142,8 +142,7 @@ static part *free_part(worker *w, size_t first, limn_error *err) {
 static limn_status encode_one(job *j, limn_encoder *e, limn_tokens *ids, size_t i,
                               limn_error *err) {
   size_t before = ids->n;
-  e->sink = (limn_sink){.tokens = ids, .no_offsets = true};
-  e->n_ids = 0;
+  limn_encoder_into(e, (limn_sink){.tokens = ids, .no_offsets = true});
   limn_status status = limn_encode_text(e, j->texts[i].bytes, j->texts[i].n, j->special, err);
   if (status == LIMN_OK) status = limn_encoder_flush(e, err);
   j->out->starts[i + 1] = ids->n - before;

@@ -63,7 +63,7 @@ limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
   *out = NULL;
   limn_encoder *e = limn_alloc(sizeof *e);
   if (!e) return limn_out_of_memory(err, "an encoder");
-  memset(e, 0, offsetof(limn_encoder, ids));
+  memset(e, 0, offsetof(limn_encoder, room));
   e->t = t;
   e->loop = loop;
   size_t bytes = cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE;
@@ -124,7 +124,7 @@ static limn_status append(limn_encoder *e, const int32_t *ids, size_t n, limn_er
     limn_tokens *tokens = sink->tokens;
     limn_status status = grow(tokens, sink->no_offsets, tokens->n + n, err);
     if (status != LIMN_OK) return status;
-    memcpy(tokens->ids + tokens->n, ids, n * sizeof *ids);
+    if (ids != tokens->ids + tokens->n) memcpy(tokens->ids + tokens->n, ids, n * sizeof *ids);
     if (!sink->no_offsets) append_offsets(e, tokens, ids, n);
     tokens->n += n;
     return LIMN_OK;
@@ -133,7 +133,7 @@ static limn_status append(limn_encoder *e, const int32_t *ids, size_t n, limn_er
     n = sink->capacity - sink->n;
     sink->is_full = true;
   }
-  if (sink->ids) memcpy(sink->ids + sink->n, ids, n * sizeof *ids);
+  if (sink->ids && ids != sink->ids + sink->n) memcpy(sink->ids + sink->n, ids, n * sizeof *ids);
   sink->n += n;
   return LIMN_OK;
 }
@@ -147,8 +147,24 @@ limn_status limn_tokens_push(limn_tokens *tokens, int32_t id, size_t offset, lim
   return LIMN_OK;
 }
 
+/* Where the next ids collect: they need not be copied if the sink has place for all of a chunk. */
+static int32_t *next_ids(limn_encoder *e) {
+  const limn_sink *sink = &e->sink;
+  int32_t *ids = sink->tokens ? sink->tokens->ids : sink->ids;
+  size_t n = sink->tokens ? sink->tokens->n : sink->n;
+  size_t capacity = sink->tokens ? sink->tokens->capacity : sink->capacity;
+  return ids && capacity - n > LIMN_CHUNK_IDS ? ids + n : e->room;
+}
+
+void limn_encoder_into(limn_encoder *e, limn_sink sink) {
+  e->sink = sink;
+  e->ids = next_ids(e);
+  e->n_ids = 0;
+}
+
 limn_status limn_encoder_flush(limn_encoder *e, limn_error *err) {
   limn_status status = append(e, e->ids, e->n_ids, err);
+  e->ids = next_ids(e);
   e->n_ids = 0;
   return status;
 }
@@ -305,7 +321,6 @@ void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32
 
 static limn_status encode_into(limn_encoder *e, const char *text, size_t n, limn_special special,
                                limn_error *err) {
-  e->n_ids = 0;
   limn_status status = limn_encode_text(e, text, n, special, err);
   return status == LIMN_OK ? limn_encoder_flush(e, err) : status;
 }
@@ -324,7 +339,7 @@ static size_t covered(const limn_encoder *e, const int32_t *ids, size_t n) {
 limn_status limn_encoder_encode(limn_encoder *e, const char *text, size_t n, limn_special special,
                                 int32_t *ids, size_t capacity, size_t *n_ids, size_t *n_bytes,
                                 limn_error *err) {
-  e->sink = (limn_sink){.ids = ids, .capacity = ids ? capacity : SIZE_MAX};
+  limn_encoder_into(e, (limn_sink){.ids = ids, .capacity = ids ? capacity : SIZE_MAX});
   limn_status status = encode_into(e, text, n, special, err);
   *n_ids = status == LIMN_OK ? e->sink.n : 0;
   if (n_bytes) *n_bytes = status != LIMN_OK ? 0 : e->sink.is_full ? covered(e, ids, *n_ids) : n;
@@ -338,8 +353,8 @@ limn_status limn_encoder_count(limn_encoder *e, const char *text, size_t n, limn
 
 limn_status limn_encoder_tokens(limn_encoder *e, const char *text, size_t n, limn_special special,
                                 limn_tokens *out, limn_error *err) {
-  e->sink = (limn_sink){.tokens = out};
   out->n = 0;
+  limn_encoder_into(e, (limn_sink){.tokens = out});
   limn_status status = encode_into(e, text, n, special, err);
   if (status == LIMN_OK && out->n == 0) {
     status = grow(out, false, 0, err);

@@ -66,8 +66,9 @@ struct limn_encoder {
   limn_bpe bpe;
   struct limn_pipeline_run *run; /* pipeline.c's room, or NULL */
   limn_sink sink;
+  int32_t *ids; /* (n_ids) of LIMN_CHUNK_IDS: in the sink where it has the place, else in `room` */
   size_t n_ids;
-  int32_t ids[LIMN_CHUNK_IDS];
+  int32_t room[LIMN_CHUNK_IDS];
 };
 
 /*
@@ -85,6 +86,8 @@ limn_status limn_encoder_piece_waiting(limn_encoder *e, const unsigned char *pie
  */
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
                         limn_answer *answers);
+/* Ids go here from now on. */
+void limn_encoder_into(limn_encoder *e, limn_sink sink);
 /* Empties e->ids into the sink. MEMORY. */
 limn_status limn_encoder_flush(limn_encoder *e, limn_error *err);
 /* Appends one id. MEMORY. */

@@ -234,7 +234,8 @@ static inline uint32_t stored_among(const limn_answer *answers) {
   return found;
 }
 
-/* The ids of the answers from one up to another of eight, which have none, one or two; their end. */
+/* The ids of the answers from one up to another of eight, which have none, one or two; their end.
+ */
 static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigned from,
                                unsigned to) {
   for (; from < to; from++) {

@@ -336,8 +336,7 @@ static limn_status append_merged(run *r, limn_view v) {
 limn_status limn_pipeline_merge_open(run *r, limn_view v, bool is_open, size_t *at) {
   limn_encoder *e = r->e;
   r->merged.n = 0;
-  e->n_ids = 0;
-  e->sink = (limn_sink){.tokens = &r->merged, .start = *at};
+  limn_encoder_into(e, (limn_sink){.tokens = &r->merged, .start = *at});
   limn_status status = e->loop->run(e, v.text, v.n, is_open, at, r->err);
   if (status == LIMN_OK) status = limn_encoder_flush(e, r->err);
   return status == LIMN_OK ? append_merged(r, v) : status;
@@ -349,8 +348,7 @@ static limn_status merge_bytes(run *r, limn_view v, bool is_piece) {
   size_t at = 0;
   if (!is_piece) return limn_pipeline_merge_open(r, v, false, &at);
   r->merged.n = 0;
-  e->n_ids = 0;
-  e->sink = (limn_sink){.tokens = &r->merged};
+  limn_encoder_into(e, (limn_sink){.tokens = &r->merged});
   limn_status status = limn_encoder_piece(e, v.text, v.n, r->err);
   if (status == LIMN_OK) status = limn_encoder_flush(e, r->err);
   return status == LIMN_OK ? append_merged(r, v) : status;
@@ -453,8 +451,7 @@ limn_status limn_pipeline_encode(limn_encoder *e, const char *text, size_t n, li
   r->out = is_direct ? sink.tokens : &r->all;
   r->all.n = 0;
   status = take_added(r, &r->p->before, v, change_part);
-  e->n_ids = 0;
-  e->sink = sink;
+  limn_encoder_into(e, sink);
   /* One more push makes room for the end of the last token. */
   if (status == LIMN_OK) status = limn_tokens_push(r->out, -1, n, err);
   if (status != LIMN_OK) return status;

@@ -111,8 +111,7 @@ static limn_status encode_whole(limn_encode_stream *s, size_t *at, limn_error *e
 static limn_status encode_waiting(limn_encode_stream *s, bool is_open, limn_tokens *out,
                                   limn_error *err) {
   size_t at = s->done;
-  s->e->sink = (limn_sink){.tokens = out, .start = s->offset};
-  s->e->n_ids = 0;
+  limn_encoder_into(s->e, (limn_sink){.tokens = out, .start = s->offset});
   limn_status status =
       s->e->t->pipeline ? encode_whole(s, &at, err) : encode_settled(s, &at, is_open, err);
   if (status == LIMN_OK) status = limn_encoder_flush(s->e, err);
