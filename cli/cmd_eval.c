@@ -118,9 +118,10 @@ static limn_status read_ids(evaluation *e, limn_error *err) {
   if (status != LIMN_OK || eval_count(e) > 0) return status;
   if (cli_flag(e->c, "lines"))
     return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
-                          "none of %zu lines has two tokens, expected at least one", e->n_texts);
+                          "no line of %zu has two tokens, expected at least one", e->n_texts);
   return limn_error_set(err, LIMN_ERROR_ARGUMENT, LIMN_NO_OFFSET,
-                        "the text has %zu tokens, expected at least 2", e->n);
+                        "the text has %zu token%s, expected at least 2", e->n,
+                        cli_plural((int64_t)e->n));
 }
 
 /* As many as are asked for, and no more than there are windows. */

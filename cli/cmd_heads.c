@@ -124,12 +124,14 @@ static void print_table(heads *h) {
 static void print_heading(const heads *h, size_t n_ids) {
   const limn_config *config = limn_model_config(h->m->model);
   char text[512], digits[32];
-  snprintf(text, sizeof text,
-           "%d heads on %s sequences of %s random tokens, each said twice (seed %s, drawn from %s "
-           "tokens). A score is the mean attention weight, from blocks.*.attn.hook_pattern.",
-           config->n_layer * config->n_head, cli_value(h->c, "sequences"),
-           cli_value(h->c, "length"), cli_value(h->c, "seed"),
-           cli_group_digits(digits, (int64_t)n_ids, ' '));
+  snprintf(
+      text, sizeof text,
+      "%d heads on %s sequence%s of %s random token%s, each said twice (seed %s, drawn from %s "
+      "token%s). A score is the mean attention weight, from blocks.*.attn.hook_pattern.",
+      config->n_layer * config->n_head, cli_value(h->c, "sequences"),
+      cli_plural(cli_int(h->c, "sequences", 0)), cli_value(h->c, "length"),
+      cli_plural(cli_int(h->c, "length", 0)), cli_value(h->c, "seed"),
+      cli_group_digits(digits, (int64_t)n_ids, ' '), cli_plural((int64_t)n_ids));
   cli_print_wrapped(stdout, text, 0, 0, cli_width());
   fputc('\n', stdout);
   fflush(stdout);

@@ -71,7 +71,7 @@ static limn_status add_offsets(const limn_tokenizer *t, limn_tokens *tokens, lim
 /* From a list of ids to the tokens and their text; both are the caller's. */
 static limn_status decode(const limn_tokenizer *t, const char *list, size_t n_list,
                           limn_tokens *tokens, char **text, size_t *n, limn_error *err) {
-  bool is_empty = list[strspn(list, " \n\t")] == '\0';
+  bool is_empty = list[strspn(list, " \t\r\n")] == '\0';
   limn_status status = LIMN_OK;
   *text = NULL;
   if (memchr(list, '\0', n_list))

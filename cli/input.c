@@ -42,10 +42,13 @@ limn_status cli_read_text_at(const cli *c, int i, char **text, size_t *n, limn_e
   return limn_file_read(file ? file : "-", 0, text, n, err);
 }
 
+/* Between ids; files of Windows end lines with two of it. */
+#define WHITE " \t\r\n"
+
 static size_t count_separators(const char *list) {
   size_t n = 0;
   for (; *list; list++)
-    n += strchr(", \n\t", *list) != NULL;
+    n += strchr("," WHITE, *list) != NULL;
   return n;
 }
 
@@ -53,8 +56,8 @@ limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error
   *n = 0;
   *ids = limn_alloc_zeroed(count_separators(list) + 1, sizeof **ids);
   if (!*ids) return cli_no_memory(err);
-  for (const char *at = list + strspn(list, " \n\t");;) {
-    size_t length = strcspn(at, ", \n\t");
+  for (const char *at = list + strspn(list, WHITE);;) {
+    size_t length = strcspn(at, "," WHITE);
     int64_t id;
     bool is_number = limn_parse_int(at, length, &id);
     if (!is_number || id < 0 || id > INT32_MAX) {
@@ -67,9 +70,9 @@ limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error
     }
     (*ids)[(*n)++] = (int32_t)id;
     at += length;
-    at += strspn(at, " \n\t");
+    at += strspn(at, WHITE);
     if (*at == '\0') return LIMN_OK;
-    if (*at == ',') at += 1 + strspn(at + 1, " \n\t");
+    if (*at == ',') at += 1 + strspn(at + 1, WHITE);
   }
 }
 

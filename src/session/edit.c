@@ -133,7 +133,7 @@ static bool read_operation(char sign, operation *out) {
 
 static limn_status read_value(limn_edit *e, size_t at, limn_error *err) {
   static const char wanted[] =
-      "the value is none, expected a number, *NUMBER, +NUMBER, /NUMBER, mean, @FILE or @FILE:NAME";
+      "no value, expected a number, *NUMBER, +NUMBER, /NUMBER, mean, @FILE or @FILE:NAME";
   at = skip_spaces(e->text, at);
   /* A sign belongs to the number where it can: "-1" is a number, "+1" adds. */
   if (e->operation == SET && e->text[at] != '-' && read_operation(e->text[at], &e->operation))

@@ -101,13 +101,13 @@ run 2 eval --ids 1,2,3 --lines
 complains "--lines and --ids are given"
 printf 'A\n\nA\n' >"$work/short"
 run 2 eval "$work/short" --lines
-complains "none of 2 lines has two tokens"
+complains "no line of 2 has two tokens"
 run 2 eval --ids 1,2,3 --batch 0
 complains "batch"
 run 2 eval
 complains "no text is given, expected one of FILE and --ids"
 run 2 eval --ids 1
-complains "the text has 1 tokens, expected at least 2"
+complains "the text has 1 token, expected at least 2"
 run 2 eval "$work/nothing"
 complains "cannot open"
 run 2 eval --ids 1,2 --window 300

@@ -179,4 +179,9 @@ run 2 tokenize --file "$work/nothing"
 run 2 tokenize a --file "$work/ids"
 complains "expected one of them"
 
+# ---- ids from a file of Windows
+printf '15496,\r\n995\r\n' >"$work/windows"
+run 0 tokenize --decode --file "$work/windows"
+check "line ends of two bytes" [ "$(cat "$work/out")" = "Hello world" ]
+
 finish
