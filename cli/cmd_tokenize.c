@@ -307,8 +307,9 @@ static int check_options(const cli *c) {
                       "--count");
   if (cli_flag(c, "offsets") &&
       (cli_flag(c, "batch") || is_listed || cli_flag(c, "stats") || cli_is_given(c, "merges")))
-    return cli_bad(c, "--offsets is given with another view, expected with the table, --decode or "
-                      "--json");
+    return cli_bad(c,
+                   "--offsets is given with --batch, --ids, --count, --stats or --merges, expected "
+                   "with the table, --decode or --json");
   for (size_t i = 0; i < 2; i++)
     if (cli_is_given(c, of_batch[i]) && !cli_flag(c, "batch"))
       return cli_bad(c, "--%s is given without --batch", of_batch[i]);

@@ -160,7 +160,7 @@ complains "more than one of --ids, --count, --decode, --stats and --merges"
 run 2 tokenize --batch --stats x
 complains "--batch is given with"
 run 2 tokenize --offsets --ids x
-complains "--offsets is given with another view"
+complains "--offsets is given with --batch, --ids, --count, --stats or --merges"
 run 2 tokenize --null x
 complains "--null is given without --batch"
 run 2 tokenize -e gpt2 -m tales x
