@@ -218,21 +218,36 @@ static inline void sort_windows(limn_window *windows, size_t n, limn_window **so
     sorted[ends[windows[i].n]++] = &windows[i];
 }
 
-static void merge_several(const limn_symbols *s, limn_window *windows, size_t n) {
+static inline void merge_in_lanes(const limn_symbols *s, limn_window *const *sorted, size_t n) {
   lane lanes[LANES];
-  limn_window *sorted[MOST_SORTED];
   for (size_t i = 0; i < LANES && i < n; i++)
     lane_init(&lanes[i]);
+  for (size_t i = 0, size; i < n; i += size) {
+    size = n - i < LANES ? n - i : LANES;
+    if (sorted[i + size - 1]->n < 16)
+      merge_group(lanes, s, sorted + i, size, false);
+    else
+      merge_group(lanes, s, sorted + i, size, true);
+  }
+}
+
+/* Merges some of the windows, from the shortest on, in a faster way; returns how many. */
+#ifndef LIMN_MERGER_COLUMNS
+static inline size_t merge_in_columns(const limn_symbols *s, limn_window *const *sorted, size_t n) {
+  (void)s, (void)sorted, (void)n;
+  return 0;
+}
+#else
+static size_t merge_in_columns(const limn_symbols *s, limn_window *const *sorted, size_t n);
+#endif
+
+static void merge_several(const limn_symbols *s, limn_window *windows, size_t n) {
+  limn_window *sorted[MOST_SORTED];
   for (size_t at = 0; at < n; at += MOST_SORTED) {
     size_t count = n - at < MOST_SORTED ? n - at : MOST_SORTED;
     sort_windows(windows + at, count, sorted);
-    for (size_t i = 0, size; i < count; i += size) {
-      size = count - i < LANES ? count - i : LANES;
-      if (sorted[i + size - 1]->n < 16)
-        merge_group(lanes, s, sorted + i, size, false);
-      else
-        merge_group(lanes, s, sorted + i, size, true);
-    }
+    size_t n_done = merge_in_columns(s, sorted, count);
+    if (n_done < count) merge_in_lanes(s, sorted + n_done, count - n_done);
   }
 }
 

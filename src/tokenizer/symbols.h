@@ -61,11 +61,15 @@ static inline uint32_t limn_symbols_place(uint64_t hash, uint32_t displacement, 
   return (uint32_t)(hash >> 32) * displacement >> pair_shift;
 }
 
-/* Where the table has the pair, if it has it. */
-static inline const uint64_t *limn_symbols_look(const limn_symbols *s, uint64_t key) {
-  uint64_t hash = key * s->factor;
+/* Where the table has the pair with this hash, if it has it. */
+static inline const uint64_t *limn_symbols_at(const limn_symbols *s, uint64_t hash) {
   uint32_t displacement = s->displacements[hash >> s->bucket_shift];
   return s->pairs + limn_symbols_place(hash, displacement, s->pair_shift);
+}
+
+/* Where the table has the pair with this key. */
+static inline const uint64_t *limn_symbols_look(const limn_symbols *s, uint64_t key) {
+  return limn_symbols_at(s, key * s->factor);
 }
 
 /* What a pair makes, from what stands there. */
