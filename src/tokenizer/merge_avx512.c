@@ -82,22 +82,22 @@ static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wi
  */
 
 /*
- * Up to 16 windows of at most 15 bytes, each an element of every register: there is a register for
+ * Up to 16 windows, each an element of every register: there is a register for
  * each place. In a step each window makes the merge of its least key, and what stands behind that
  * place moves up by one, so that neighbours are neighbouring registers. This takes a dozen
  * instructions a place for all windows together; most of the time goes on looking up pairs.
  */
-#define COLUMN_BYTES  15
 #define COLUMNS       16
 #define LEAST_COLUMNS 4
+#define MOST_PLACES   32
 /* What is no merge: of these keys and more. */
 #define NO_KEY (LIMN_NO_SYMBOL << PLACE_BITS)
 
 typedef struct columns {
-  __m512i symbols[COLUMN_BYTES + 2];
-  __m512i keys[COLUMN_BYTES]; /* of each symbol and the next */
-  __m512i n;                  /* how many symbols are left */
-  __m512i least;              /* key */
+  __m512i symbols[MOST_PLACES];
+  __m512i keys[MOST_PLACES]; /* of each symbol and the next */
+  __m512i n;                 /* how many symbols are left */
+  __m512i least;             /* key */
 } columns;
 
 static INLINE __m512i all(uint32_t x) {
@@ -115,22 +115,32 @@ static INLINE void turn(const __m512i *rows, __m512i *out) {
   out[3] = _mm512_unpackhi_epi64(c, d);
 }
 
-static INLINE void read_columns(columns *c, limn_window *const *windows, size_t n) {
+/* The bytes from `from` on of each window, up to 16. */
+static INLINE void read_bytes(__m512i *symbols, limn_window *const *windows, size_t n,
+                              size_t from) {
   _Alignas(64) unsigned char bytes[4][4][16] = {0}; /* window i's are bytes[i % 4][i / 4] */
-  _Alignas(64) uint32_t sizes[COLUMNS] = {0};
   __m512i rows[4], words[4];
   for (size_t i = 0; i < n; i++) {
-    __m128i own = _mm_maskz_loadu_epi8((__mmask16)bits(windows[i]->n), windows[i]->bytes);
-    _mm_store_si128((__m128i *)(void *)bytes[i % 4][i / 4], own);
-    sizes[i] = (uint32_t)windows[i]->n;
+    size_t at = windows[i]->n > from ? from : windows[i]->n;
+    __mmask16 used = (__mmask16)bits(windows[i]->n - at);
+    _mm_store_si128((__m128i *)(void *)bytes[i % 4][i / 4],
+                    _mm_maskz_loadu_epi8(used, windows[i]->bytes + at));
   }
-  c->n = _mm512_load_si512(sizes);
   for (size_t i = 0; i < 4; i++)
     rows[i] = _mm512_load_si512(bytes[i]);
-  turn(rows, words); /* words[i] has four bytes of each window, from its byte 4i on */
+  turn(rows, words); /* words[i] has four bytes of each window */
   for (unsigned i = 0; i < 16; i++)
-    c->symbols[i] = _mm512_and_si512(_mm512_srli_epi32(words[i / 4], 8 * (i % 4)), all(255));
-  c->symbols[16] = all(LIMN_EDGE);
+    symbols[i] = _mm512_and_si512(_mm512_srli_epi32(words[i / 4], 8 * (i % 4)), all(255));
+}
+
+static INLINE void read_columns(columns *c, limn_window *const *windows, size_t n, size_t size) {
+  _Alignas(64) uint32_t sizes[COLUMNS] = {0};
+  for (size_t i = 0; i < n; i++)
+    sizes[i] = (uint32_t)windows[i]->n;
+  c->n = _mm512_load_si512(sizes);
+  /* One more than there are bytes is looked at. */
+  for (size_t from = 0; from <= size; from += 16)
+    read_bytes(c->symbols + from, windows, n, from);
 }
 
 static INLINE void start_columns(columns *c, const limn_symbols *s, size_t size) {
@@ -251,12 +261,12 @@ static INLINE void write_columns(const columns *c, limn_window *const *windows, 
 static void merge_sixteen(const limn_symbols *s, limn_window *const *windows, size_t n) {
   columns c;
   size_t size = windows[n - 1]->n;
-  read_columns(&c, windows, n);
+  read_columns(&c, windows, n, size);
   start_columns(&c, s, size);
   for (; size > 1; size--) {
     merged m;
     merge_columns(&c, size, &m);
-    if (!m.goes_on) break;
+    if (!m.goes_on || size == 2) break;
     __m512i before = made_of_all(s, m.left, m.symbols, n <= 8);
     __m512i behind = made_of_all(s, m.symbols, m.right, n <= 8);
     set_keys(&c, size - 1, &m, before, behind);
@@ -265,10 +275,7 @@ static void merge_sixteen(const limn_symbols *s, limn_window *const *windows, si
 }
 
 static size_t merge_in_columns(const limn_symbols *s, limn_window *const *sorted, size_t n) {
-  while (n > 0 && sorted[n - 1]->n > COLUMN_BYTES)
-    n--;
   if (n < LEAST_COLUMNS) return 0;
-  /* In equal parts. */
   size_t n_parts = (n + COLUMNS - 1) / COLUMNS;
   for (size_t i = 0, at = 0; i < n_parts; i++) {
     size_t end = n * (i + 1) / n_parts;
