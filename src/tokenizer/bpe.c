@@ -181,7 +181,7 @@ static void repeat(windows *w) {
  */
 
 /* A long piece is cut anywhere, and its parts are merged together, a window of each at a time. */
-#define MOST_PARTS   12
+#define MOST_PARTS   16
 #define LEAST_PART   96
 #define LARGEST_PART 512
 

@@ -1,6 +1,7 @@
 /*
- * merge_avx512.c - merging windows of bytes (merge.h) with AVX-512: the keys of up to 31 bytes stay
- * in registers, where the least of them is found in a few steps.
+ * merge_avx512.c - merging windows of bytes (merge.h) with AVX-512: several windows in columns, a
+ * register for each place; of a single window of up to 31 bytes, the keys stay in registers, where
+ * the least of them is found in a few steps.
  */
 #if defined(__AVX512F__)
 #include <immintrin.h>
@@ -104,8 +105,8 @@ static INLINE __m512i all(uint32_t x) {
   return _mm512_set1_epi32((int)x);
 }
 
-/* From four rows of 16 numbers to sixteen columns of four, the first four in out[i]'s first
- * elements: out[i] has columns i, 4 + i, 8 + i, 12 + i. */
+/* Four rows of 16 numbers as sixteen columns of four: out[i] has the columns i, 4 + i, 8 + i, 12 +
+ * i, one behind the other. */
 static INLINE void turn(const __m512i *rows, __m512i *out) {
   __m512i a = _mm512_unpacklo_epi32(rows[0], rows[1]), b = _mm512_unpacklo_epi32(rows[2], rows[3]);
   __m512i c = _mm512_unpackhi_epi32(rows[0], rows[1]), d = _mm512_unpackhi_epi32(rows[2], rows[3]);
