@@ -34,6 +34,13 @@
 /* What is the same for all patterns stands once. */
 #define NOINLINE __attribute__((noinline))
 
+/* How far ahead the text is asked for, and the place of ids: no processor foresees it by itself. */
+#define AHEAD 2048
+
+static INLINE const void *at_distance(const void *from, size_t bytes) {
+  return (const void *)((uintptr_t)from + bytes); /* which may be behind the end */
+}
+
 #ifndef LIMN_LOOP_HIGH
 static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t classes[4]) {
   (void)text, (void)b, (void)classes;
@@ -432,6 +439,7 @@ static INLINE limn_status put_answers(limn_encoder *e, waiting *w, limn_error *e
   for (size_t i = 0; i < w->n && status == LIMN_OK; i += 8) {
     const limn_answer *some = w->answers + i;
     uint32_t stored = stored_among(some);
+    __builtin_prefetch(at_distance(e->ids + e->n_ids, AHEAD), 1);
     if (e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK) status = limn_encoder_flush(e, err);
     w->n_stored += stored != 0;
     if (are_many) {
@@ -535,6 +543,7 @@ static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern, bool is
       *is_stuck = true;
       break;
     }
+    __builtin_prefetch(at_distance(text + done, AHEAD));
     take_block(&s, n, text + done, done, starts, shift);
     n += (size_t)__builtin_popcountll(starts) - 1;
     done += 63 - (size_t)__builtin_clzll(starts);
