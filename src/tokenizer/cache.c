@@ -59,35 +59,28 @@ void limn_cache_deinit(limn_cache *c) {
 /* ---- buckets ------------------------------------------------------------------------------------
  */
 
-static size_t home(const limn_cache *c, const uint64_t key[2]) {
-  return limn_bucket_of(c->n_buckets, c->hash(key[0], key[1]));
-}
-
 /*
  * Puts an answer into its bucket or, where that is full, into the one beside it; where both are, in
- * its bucket's last place: what came first is met most, and stays where it is found at once.
- * Whether one more is in use then.
+ * its bucket's last place: what came first is met most, and stays where it is found at once. Places
+ * are taken from the first on. Whether one more is in use then.
  */
-static bool put(limn_cache *c, const uint64_t key[2], limn_answer answer) {
-  size_t at = home(c, key), last = LIMN_BUCKET - 1;
-  for (size_t beside = 0; beside < 2; beside++) {
-    limn_bucket *b = &c->buckets[at ^ beside];
-    for (size_t i = 0; i < LIMN_BUCKET; i++) {
-      if (b->keys[i][1] != 0) continue;
-      memcpy(b->keys[i], key, sizeof b->keys[i]);
-      b->answers[i] = answer;
-      return true;
-    }
+static bool put(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer) {
+  size_t at = limn_bucket_of(c->n_buckets, hash), place = limn_bucket_used(&c->buckets[at]);
+  bool is_more = true;
+  if (__builtin_expect(place == LIMN_BUCKET, 0)) {
+    place = limn_bucket_used(&c->buckets[at ^ 1]);
+    is_more = place < LIMN_BUCKET;
+    at ^= is_more;
+    place -= !is_more;
   }
-  memcpy(c->buckets[at].keys[last], key, sizeof c->buckets[at].keys[last]);
-  c->buckets[at].answers[last] = answer;
-  return false;
+  memcpy(c->buckets[at].keys[place], key, sizeof c->buckets[at].keys[place]);
+  c->buckets[at].answers[place] = answer;
+  return is_more;
 }
 
 static void put_all(limn_cache *c, const limn_bucket *b) {
-  for (size_t i = 0; i < LIMN_BUCKET; i++) {
-    if (b->keys[i][1] != 0) c->n_used += put(c, b->keys[i], b->answers[i]);
-  }
+  for (size_t i = 0, n = limn_bucket_used(b); i < n; i++)
+    c->n_used += put(c, c->hash(b->keys[i][0], b->keys[i][1]), b->keys[i], b->answers[i]);
 }
 
 /*
@@ -111,20 +104,23 @@ static void grow(limn_cache *c) {
   }
 }
 
-static void add(limn_cache *c, const uint64_t key[2], limn_answer answer) {
+static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer) {
   if (c->n_used > LIMN_BUCKET / 2 * c->n_buckets && c->n_buckets < c->most_buckets) grow(c);
-  c->n_used += put(c, key, answer);
+  c->n_used += put(c, hash, key, answer);
 }
 
-limn_answer limn_cache_find(const limn_cache *c, const uint64_t key[2]) {
-  size_t at = home(c, key);
+limn_answer limn_cache_find(const limn_cache *c, uint32_t hash, const uint64_t key[2]) {
+  size_t at = limn_bucket_of(c->n_buckets, hash);
+  limn_answer answer = {LIMN_ANSWER_NONE, 0};
   for (size_t beside = 0; beside < 2; beside++) {
     const limn_bucket *b = &c->buckets[at ^ beside];
     for (size_t i = 0; i < LIMN_BUCKET; i++) {
-      if (b->keys[i][0] == key[0] && b->keys[i][1] == key[1]) return b->answers[i];
+      bool is_it = ((b->keys[i][0] ^ key[0]) | (b->keys[i][1] ^ key[1])) == 0;
+      answer = is_it ? b->answers[i] : answer;
     }
+    if (limn_bucket_used(b) < LIMN_BUCKET) break;
   }
-  return (limn_answer){LIMN_ANSWER_NONE, 0};
+  return answer;
 }
 
 /* ---- the store ----------------------------------------------------------------------------------
@@ -143,7 +139,7 @@ static unsigned char *take_store(limn_cache *c, size_t size, uint32_t *place) {
   return taken;
 }
 
-limn_answer limn_cache_keep(limn_cache *c, const uint64_t key[2], const int32_t *ids,
+limn_answer limn_cache_keep(limn_cache *c, uint32_t hash, const uint64_t key[2], const int32_t *ids,
                             size_t n_ids) {
   limn_answer answer = {(uint32_t)ids[0], n_ids == 2 ? (uint32_t)ids[1] : UINT32_MAX};
   if (n_ids > 2) {
@@ -152,13 +148,13 @@ limn_answer limn_cache_keep(limn_cache *c, const uint64_t key[2], const int32_t 
     answer.first = (uint32_t)n_ids << LIMN_ID_BITS;
     memcpy(at, ids, n_ids * sizeof *ids);
   }
-  add(c, key, answer);
+  add(c, hash, key, answer);
   return answer;
 }
 
 const int32_t *limn_cache_find_long(const limn_cache *c, const uint64_t key[2],
                                     const unsigned char *piece, size_t n, size_t *n_ids) {
-  limn_answer a = limn_cache_find(c, key);
+  limn_answer a = limn_cache_find(c, c->hash(key[0], key[1]), key);
   return a.first == LIMN_ANSWER_LONG ? limn_cache_long(c, a, piece, n, n_ids) : NULL;
 }
 
@@ -172,7 +168,7 @@ void limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned c
   memcpy(at, &entry, sizeof entry);
   memcpy(at + sizeof entry, piece, n);
   memcpy(at + sizeof entry + padded, ids, n_ids * sizeof *ids);
-  add(c, key, answer);
+  add(c, c->hash(key[0], key[1]), key, answer);
 }
 
 void limn_cache_tidy(limn_cache *c) {

@@ -82,6 +82,14 @@ typedef struct limn_bucket {
   limn_answer answers[LIMN_BUCKET];
 } limn_bucket;
 
+/* How many places of a bucket are taken: the first ones. */
+static inline size_t limn_bucket_used(const limn_bucket *b) {
+  size_t n = 0;
+  for (size_t i = 0; i < LIMN_BUCKET; i++)
+    n += b->keys[i][1] != 0;
+  return n;
+}
+
 /*
  * The key of a piece of 16 bytes and more: two hashes of the bytes in one go (Knuth's
  * multiplicative hashing, eight bytes a step, of which the last may overlap the one before).
@@ -128,10 +136,11 @@ limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64
                             limn_error *err);
 void limn_cache_deinit(limn_cache *c);
 
-/* What a short piece's key has, or NONE. */
-limn_answer limn_cache_find(const limn_cache *c, const uint64_t key[2]);
+/* What a key has, whose hash is `hash`; or NONE. */
+limn_answer limn_cache_find(const limn_cache *c, uint32_t hash, const uint64_t key[2]);
 /* Keeps the ids of a short piece that is not there; its answer, or NONE where there is no room. */
-limn_answer limn_cache_keep(limn_cache *c, const uint64_t key[2], const int32_t *ids, size_t n_ids);
+limn_answer limn_cache_keep(limn_cache *c, uint32_t hash, const uint64_t key[2], const int32_t *ids,
+                            size_t n_ids);
 /* The ids of a piece of 16 bytes and more, or NULL. */
 const int32_t *limn_cache_find_long(const limn_cache *c, const uint64_t key[2],
                                     const unsigned char *piece, size_t n, size_t *n_ids);

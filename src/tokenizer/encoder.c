@@ -243,10 +243,11 @@ static void short_piece(limn_encoder *e, const unsigned char *piece, size_t n) {
   int32_t *out = e->ids + e->n_ids;
   memcpy(key, piece, n);
   key[1] |= (uint64_t)n << 56;
-  limn_answer answer = limn_cache_find(&e->cache, key);
+  uint32_t hash = e->loop->hash(key[0], key[1]);
+  limn_answer answer = limn_cache_find(&e->cache, hash, key);
   if (answer.first == LIMN_ANSWER_NONE) {
     size_t n_ids = merge_small(e, piece, n, out);
-    limn_cache_keep(&e->cache, key, out, n_ids);
+    limn_cache_keep(&e->cache, hash, key, out, n_ids);
     e->n_ids += n_ids;
   } else if (limn_answer_stored(answer) > 0) {
     memcpy(out, limn_cache_stored(&e->cache, answer), limn_answer_stored(answer) * sizeof *out);
@@ -275,45 +276,58 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
   return limn_encoder_piece_waiting(e, piece, n, err);
 }
 
+/* Of the pieces to be learned, those that are to be merged together. */
+typedef struct group {
+  size_t n;
+  uint32_t which[LIMN_GROUP], hashes[LIMN_GROUP];
+} group;
+
 /* Merges pieces that are nowhere, and keeps what they merge to. */
-static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
+static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], group *g,
                         limn_answer *answers) {
   const limn_symbols *s = &e->t->symbols;
   uint32_t symbols[LIMN_GROUP][LIMN_SHORT_PIECE];
+  int32_t ids[LIMN_GROUP][LIMN_SHORT_PIECE];
   limn_window windows[LIMN_GROUP];
-  for (size_t i = 0; i < n; i++) {
-    const uint64_t *key = keys[which[i]];
+  for (size_t i = 0; i < g->n; i++) {
+    const uint64_t *key = keys[g->which[i]];
     windows[i] = (limn_window){(const unsigned char *)key, (size_t)(key[1] >> 56), symbols[i], 0};
   }
-  e->loop->merger->several(s, windows, n);
-  for (size_t i = 0; i < n; i++) {
-    int32_t ids[LIMN_SHORT_PIECE];
+  e->loop->merger->several(s, windows, g->n);
+  for (size_t i = 0; i < g->n; i++) {
     for (size_t k = 0; k < windows[i].n_out; k++)
-      ids[k] = s->ids[symbols[i][k]];
-    answers[which[i]] = limn_cache_keep(&e->cache, keys[which[i]], ids, windows[i].n_out);
+      ids[i][k] = s->ids[symbols[i][k]];
   }
+  for (size_t i = 0; i < g->n; i++) {
+    uint32_t at = g->which[i];
+    answers[at] = limn_cache_keep(&e->cache, g->hashes[i], keys[at], ids[i], windows[i].n_out);
+  }
+  g->n = 0;
 }
 
-/* Of a group, a piece that is there already or is a token as a whole. */
-static bool learn_at_once(limn_encoder *e, const uint64_t key[2], limn_answer *answer) {
-  *answer = limn_cache_find(&e->cache, key);
+/* Of the pieces to be learned, one that is there already or is a token as a whole. */
+static bool learn_at_once(limn_encoder *e, uint32_t hash, const uint64_t key[2],
+                          limn_answer *answer) {
+  *answer = limn_cache_find(&e->cache, hash, key);
   if (answer->first != LIMN_ANSWER_NONE) return true;
   int32_t whole = whole_token(e->t, (const unsigned char *)key, (size_t)(key[1] >> 56));
   if (whole < 0) return false;
-  *answer = limn_cache_keep(&e->cache, key, &whole, 1);
+  *answer = limn_cache_keep(&e->cache, hash, key, &whole, 1);
   return true;
 }
 
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
                         limn_answer *answers) {
-  uint32_t group[LIMN_GROUP];
-  for (size_t i = 0, n_group = 0; i < n; i++) {
-    if (!learn_at_once(e, keys[which[i]], &answers[which[i]])) group[n_group++] = which[i];
-    if (n_group == LIMN_GROUP || (i + 1 == n && n_group > 0)) {
-      learn_group(e, keys, group, n_group, answers);
-      n_group = 0;
-    }
+  group g = {.n = 0};
+  for (size_t i = 0; i < n; i++) {
+    const uint64_t *key = keys[which[i]];
+    uint32_t hash = e->loop->hash(key[0], key[1]);
+    g.which[g.n] = which[i];
+    g.hashes[g.n] = hash;
+    g.n += !learn_at_once(e, hash, key, &answers[which[i]]);
+    if (g.n == LIMN_GROUP) learn_group(e, keys, &g, answers);
   }
+  if (g.n > 0) learn_group(e, keys, &g, answers);
 }
 
 /* ---- the face -----------------------------------------------------------------------------------

@@ -313,20 +313,25 @@ static INLINE void look_in_buckets(waiting *w) {
   }
 }
 
-/* What was found gets hot if it is short enough. Nothing branches on whether. */
-static INLINE size_t heat(limn_cache *c, waiting *w) {
+/* What is known and short enough gets hot. Nothing branches on whether it is. */
+static INLINE void heat(limn_cache *c, const uint64_t key[2], limn_answer answer) {
+  uint64_t n = key[1] >> 56, last = key[0] >> (8 * (n - 1) & 63);
+  bool is_hot = (answer.first < LIMN_ANSWER_LONG) & (n <= LIMN_HOT_PIECE) & (last != 0);
+  size_t place = limn_hot_place(key[0], c->hot_shift);
+  /* Behind the last place is one for what is not hot. */
+  c->hot[(place & mask_if(is_hot)) | (c->n_hot & mask_if(!is_hot))] = (limn_hot){key[0], answer};
+}
+
+/* Puts what the buckets had into its place; how many were not there. */
+static INLINE size_t put_found(limn_cache *c, waiting *w) {
   size_t n_unknown = 0;
   for (size_t i = 0; i < w->n_missed; i++) {
-    uint64_t key = w->keys[i][0], n = w->keys[i][1] >> 56;
-    limn_hot hot = {key, w->found[i]};
-    bool is_known = hot.answer.first < LIMN_ANSWER_LONG;
-    bool is_hot = is_known & (n <= LIMN_HOT_PIECE) & (key >> (8 * (n - 1) & 63) != 0);
-    size_t place = limn_hot_place(key, c->hot_shift);
-    /* Behind the last place is one for what is not hot. */
-    c->hot[(place & mask_if(is_hot)) | (c->n_hot & mask_if(!is_hot))] = hot;
-    w->answers[w->missed[i]] = hot.answer;
+    const uint64_t *key = w->keys[i];
+    limn_answer found = w->found[i];
+    heat(c, key, found);
+    w->answers[w->missed[i]] = found;
     w->unknown[n_unknown] = (uint32_t)i;
-    n_unknown += !is_known & (n <= LIMN_SHORT_PIECE);
+    n_unknown += (found.first >= LIMN_ANSWER_LONG) & (key[1] >> 56 <= LIMN_SHORT_PIECE);
   }
   return n_unknown;
 }
@@ -369,13 +374,14 @@ static INLINE void resolve_unknown(limn_encoder *e, waiting *w, size_t n_unknown
   for (size_t i = 0; i < n_unknown; i++) {
     uint32_t at = w->unknown[i];
     limn_answer answer = w->found[at];
+    heat(&e->cache, w->keys[at], answer);
     w->answers[w->missed[at]] = answer.first == LIMN_ANSWER_NONE ? none_of(at) : answer;
   }
 }
 
 static INLINE void resolve(limn_encoder *e, waiting *w) {
   look_in_buckets(w);
-  size_t n_unknown = heat(&e->cache, w);
+  size_t n_unknown = put_found(&e->cache, w);
   if (w->n_longs > 0) ask_store(&e->cache, w);
   if (n_unknown > 0) resolve_unknown(e, w, n_unknown);
   if (w->n_longs > 0) resolve_long(&e->cache, w);
