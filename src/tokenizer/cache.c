@@ -83,17 +83,22 @@ static void put_all(limn_cache *c, const limn_bucket *b) {
     c->n_used += put(c, c->hash(b->keys[i][0], b->keys[i][1]), b->keys[i], b->answers[i]);
 }
 
+static void set_size(limn_cache *c, size_t n_buckets) {
+  size_t old = c->n_buckets * sizeof *c->buckets, size = n_buckets * sizeof *c->buckets;
+  /* Once it is worth it: before, a page of two million bytes would be one too many. */
+  if (size >= HUGE_WORTH && old < HUGE_WORTH)
+    limn_want_huge_pages(c->buckets, c->most_buckets * sizeof *c->buckets);
+  c->n_buckets = n_buckets;
+}
+
 /*
  * Doubles the buckets where they lie, from the last to the first: two that are beside each other go
  * to four, which none before them needs any more.
  */
 static void grow(limn_cache *c) {
-  size_t n_old = c->n_buckets, size = 2 * n_old * sizeof *c->buckets;
-  /* Once it is worth it: before, a page of two million bytes would be one too many. */
-  if (size >= HUGE_WORTH && size < 2 * HUGE_WORTH)
-    limn_want_huge_pages(c->buckets, c->most_buckets * sizeof *c->buckets);
+  size_t n_old = c->n_buckets;
   c->n_used = 0;
-  c->n_buckets = 2 * n_old;
+  set_size(c, 2 * n_old);
   for (size_t i = n_old; i > 0;) {
     i -= 2;
     limn_bucket old[2];
@@ -102,6 +107,19 @@ static void grow(limn_cache *c) {
     put_all(c, &old[0]);
     put_all(c, &old[1]);
   }
+}
+
+/* A new piece comes every hundred bytes or so, and later not so often. */
+#define BYTES_A_PIECE 150
+
+void limn_cache_expect(limn_cache *c, size_t bytes) {
+  size_t n = c->n_buckets, wanted = bytes / BYTES_A_PIECE / (LIMN_BUCKET / 2);
+  if (c->n_used > 0) return;
+  while (n < wanted && n < c->most_buckets)
+    n *= 2;
+  if (n == c->n_buckets) return;
+  set_size(c, n);
+  memset(c->buckets, 0, n * sizeof *c->buckets);
 }
 
 static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer) {
@@ -158,17 +176,18 @@ const int32_t *limn_cache_find_long(const limn_cache *c, const uint64_t key[2],
   return a.first == LIMN_ANSWER_LONG ? limn_cache_long(c, a, piece, n, n_ids) : NULL;
 }
 
-void limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned char *piece,
-                          size_t n, const int32_t *ids, size_t n_ids) {
+limn_answer limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned char *piece,
+                                 size_t n, const int32_t *ids, size_t n_ids) {
   limn_answer answer = {LIMN_ANSWER_LONG, 0};
   limn_long_entry entry = {(uint32_t)n, (uint32_t)n_ids};
   size_t padded = limn_store_padded(n);
   unsigned char *at = take_store(c, sizeof entry + padded + n_ids * sizeof *ids, &answer.second);
-  if (!at) return;
+  if (!at) return (limn_answer){LIMN_ANSWER_NONE, 0};
   memcpy(at, &entry, sizeof entry);
   memcpy(at + sizeof entry, piece, n);
   memcpy(at + sizeof entry + padded, ids, n_ids * sizeof *ids);
   add(c, c->hash(key[0], key[1]), key, answer);
+  return limn_answer_of(c, (const int32_t *)(const void *)(at + sizeof entry + padded), n_ids);
 }
 
 void limn_cache_tidy(limn_cache *c) {

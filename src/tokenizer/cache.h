@@ -136,6 +136,9 @@ limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64
                             limn_error *err);
 void limn_cache_deinit(limn_cache *c);
 
+/* Makes an empty cache as large as a text of so many bytes will at least need. */
+void limn_cache_expect(limn_cache *c, size_t bytes);
+
 /* What a key has, whose hash is `hash`; or NONE. */
 limn_answer limn_cache_find(const limn_cache *c, uint32_t hash, const uint64_t key[2]);
 /* Keeps the ids of a short piece that is not there; its answer, or NONE where there is no room. */
@@ -144,8 +147,9 @@ limn_answer limn_cache_keep(limn_cache *c, uint32_t hash, const uint64_t key[2],
 /* The ids of a piece of 16 bytes and more, or NULL. */
 const int32_t *limn_cache_find_long(const limn_cache *c, const uint64_t key[2],
                                     const unsigned char *piece, size_t n, size_t *n_ids);
-void limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned char *piece,
-                          size_t n, const int32_t *ids, size_t n_ids);
+/* Keeps a long piece; NONE where there is no room, or where its ids are too many for an answer. */
+limn_answer limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned char *piece,
+                                 size_t n, const int32_t *ids, size_t n_ids);
 /* Forgets all if something had no room. No answer from before counts after it. */
 void limn_cache_tidy(limn_cache *c);
 
@@ -163,6 +167,13 @@ typedef struct limn_long_entry {
 
 static inline size_t limn_store_padded(size_t n) {
   return (n + 3) & ~(size_t)3;
+}
+
+/* The answer that ids in the store are. */
+static inline limn_answer limn_answer_of(const limn_cache *c, const int32_t *ids, size_t n_ids) {
+  size_t at = (size_t)((const unsigned char *)ids - c->store);
+  if (n_ids > LIMN_ANSWER_IDS) return (limn_answer){LIMN_ANSWER_NONE, 0};
+  return (limn_answer){(uint32_t)n_ids << LIMN_ID_BITS, (uint32_t)(at / 4)};
 }
 
 /* The ids of the entry that `a` (LONG) says, or NULL where it is another piece's. */

@@ -280,27 +280,31 @@ limn_status limn_encoder_piece(limn_encoder *e, const unsigned char *piece, size
 typedef struct group {
   size_t n;
   uint32_t which[LIMN_GROUP], hashes[LIMN_GROUP];
+  limn_window windows[LIMN_GROUP];
+  int32_t ids[LIMN_GROUP][LIMN_TINY_WINDOW];
 } group;
+
+/* The tokens that the group's windows merge to. */
+static void merge_group(const limn_encoder *e, group *g) {
+  const limn_symbols *s = &e->t->symbols;
+  uint32_t symbols[LIMN_GROUP][LIMN_TINY_WINDOW];
+  for (size_t i = 0; i < g->n; i++)
+    g->windows[i].out = symbols[i];
+  e->loop->merger->several(s, g->windows, g->n);
+  for (size_t i = 0; i < g->n; i++) {
+    for (size_t k = 0; k < g->windows[i].n_out; k++)
+      g->ids[i][k] = s->ids[symbols[i][k]];
+  }
+}
 
 /* Merges pieces that are nowhere, and keeps what they merge to. */
 static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], group *g,
                         limn_answer *answers) {
-  const limn_symbols *s = &e->t->symbols;
-  uint32_t symbols[LIMN_GROUP][LIMN_SHORT_PIECE];
-  int32_t ids[LIMN_GROUP][LIMN_SHORT_PIECE];
-  limn_window windows[LIMN_GROUP];
-  for (size_t i = 0; i < g->n; i++) {
-    const uint64_t *key = keys[g->which[i]];
-    windows[i] = (limn_window){(const unsigned char *)key, (size_t)(key[1] >> 56), symbols[i], 0};
-  }
-  e->loop->merger->several(s, windows, g->n);
-  for (size_t i = 0; i < g->n; i++) {
-    for (size_t k = 0; k < windows[i].n_out; k++)
-      ids[i][k] = s->ids[symbols[i][k]];
-  }
+  merge_group(e, g);
   for (size_t i = 0; i < g->n; i++) {
     uint32_t at = g->which[i];
-    answers[at] = limn_cache_keep(&e->cache, g->hashes[i], keys[at], ids[i], windows[i].n_out);
+    answers[at] =
+        limn_cache_keep(&e->cache, g->hashes[i], keys[at], g->ids[i], g->windows[i].n_out);
   }
   g->n = 0;
 }
@@ -318,16 +322,48 @@ static bool learn_at_once(limn_encoder *e, uint32_t hash, const uint64_t key[2],
 
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
                         limn_answer *answers) {
-  group g = {.n = 0};
+  group g;
+  g.n = 0;
   for (size_t i = 0; i < n; i++) {
     const uint64_t *key = keys[which[i]];
-    uint32_t hash = e->loop->hash(key[0], key[1]);
     g.which[g.n] = which[i];
-    g.hashes[g.n] = hash;
-    g.n += !learn_at_once(e, hash, key, &answers[which[i]]);
+    g.hashes[g.n] = e->loop->hash(key[0], key[1]);
+    g.windows[g.n] =
+        (limn_window){.bytes = (const unsigned char *)key, .n = (size_t)(key[1] >> 56)};
+    g.n += !learn_at_once(e, g.hashes[g.n], key, &answers[which[i]]);
     if (g.n == LIMN_GROUP) learn_group(e, keys, &g, answers);
   }
   if (g.n > 0) learn_group(e, keys, &g, answers);
+}
+
+static void learn_long_group(limn_encoder *e, const uint64_t (*keys)[2], group *g,
+                             limn_answer *answers) {
+  merge_group(e, g);
+  for (size_t i = 0; i < g->n; i++) {
+    const limn_window *w = &g->windows[i];
+    uint32_t at = g->which[i];
+    answers[at] = limn_cache_keep_long(&e->cache, keys[at], w->bytes, w->n, g->ids[i], w->n_out);
+  }
+  g->n = 0;
+}
+
+void limn_encoder_learn_long(limn_encoder *e, const uint64_t (*keys)[2],
+                             const unsigned char *const *pieces, const uint32_t (*which)[2],
+                             size_t n, limn_answer *answers) {
+  group g;
+  g.n = 0;
+  for (size_t i = 0; i < n; i++) {
+    uint32_t at = which[i][0], size = which[i][1];
+    size_t n_ids;
+    const int32_t *ids = limn_cache_find_long(&e->cache, keys[at], pieces[at], size, &n_ids);
+    answers[at] = (limn_answer){LIMN_ANSWER_NONE, 0};
+    if (ids) answers[at] = limn_answer_of(&e->cache, ids, n_ids);
+    if (ids || size > LIMN_TINY_WINDOW || whole_token(e->t, pieces[at], size) >= 0) continue;
+    g.which[g.n] = at;
+    g.windows[g.n++] = (limn_window){.bytes = pieces[at], .n = size};
+    if (g.n == LIMN_GROUP) learn_long_group(e, keys, &g, answers);
+  }
+  if (g.n > 0) learn_long_group(e, keys, &g, answers);
 }
 
 /* ---- the face -----------------------------------------------------------------------------------
@@ -335,6 +371,7 @@ void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32
 
 static limn_status encode_into(limn_encoder *e, const char *text, size_t n, limn_special special,
                                limn_error *err) {
+  limn_cache_expect(&e->cache, n);
   limn_status status = limn_encode_text(e, text, n, special, err);
   return status == LIMN_OK ? limn_encoder_flush(e, err) : status;
 }

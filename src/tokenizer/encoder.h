@@ -86,6 +86,13 @@ limn_status limn_encoder_piece_waiting(limn_encoder *e, const unsigned char *pie
  */
 void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
                         limn_answer *answers);
+/*
+ * The same for pieces of 16 bytes and more, of which which[i] are the number and the length; NONE
+ * where one has to be encoded by itself.
+ */
+void limn_encoder_learn_long(limn_encoder *e, const uint64_t (*keys)[2],
+                             const unsigned char *const *pieces, const uint32_t (*which)[2],
+                             size_t n, limn_answer *answers);
 /* Ids go here from now on. */
 void limn_encoder_into(limn_encoder *e, limn_sink sink);
 /* Empties e->ids into the sink. MEMORY. */

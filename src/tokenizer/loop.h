@@ -352,19 +352,27 @@ static INLINE void ask_store(const limn_cache *c, const waiting *w) {
   }
 }
 
-/* Long pieces: what their buckets have is theirs if the bytes are. */
-static INLINE void resolve_long(const limn_cache *c, waiting *w) {
+/* Long pieces: what their buckets have is theirs if the bytes are. The others are learned. */
+static INLINE void resolve_long(limn_encoder *e, waiting *w) {
+  size_t n_unknown = 0;
   for (size_t i = 0; i < w->n_longs; i++) {
-    uint32_t at = w->longs[i][0];
+    uint32_t at = w->longs[i][0], n = w->longs[i][1];
     size_t n_ids = 0;
     const int32_t *ids = NULL;
     if (w->found[at].first == LIMN_ANSWER_LONG)
-      ids = limn_cache_long(c, w->found[at], w->pieces[at], w->longs[i][1], &n_ids);
-    limn_answer answer = none_of(at);
-    if (ids && n_ids <= LIMN_ANSWER_IDS)
-      answer = (limn_answer){(uint32_t)n_ids << LIMN_ID_BITS,
-                             (uint32_t)((const unsigned char *)ids - c->store) / 4};
-    w->answers[w->missed[at]] = answer;
+      ids = limn_cache_long(&e->cache, w->found[at], w->pieces[at], n, &n_ids);
+    limn_answer answer = ids ? limn_answer_of(&e->cache, ids, n_ids) : none_of(at);
+    w->answers[w->missed[at]] = answer.first == LIMN_ANSWER_NONE ? none_of(at) : answer;
+    w->longs[n_unknown][0] = at;
+    w->longs[n_unknown][1] = n;
+    n_unknown += !ids;
+  }
+  if (n_unknown == 0) return;
+  limn_encoder_learn_long(e, w->keys, w->pieces, w->longs, n_unknown, w->found);
+  for (size_t i = 0; i < n_unknown; i++) {
+    uint32_t at = w->longs[i][0];
+    limn_answer answer = w->found[at];
+    w->answers[w->missed[at]] = answer.first == LIMN_ANSWER_NONE ? none_of(at) : answer;
   }
 }
 
@@ -384,7 +392,7 @@ static INLINE void resolve(limn_encoder *e, waiting *w) {
   size_t n_unknown = put_found(&e->cache, w);
   if (w->n_longs > 0) ask_store(&e->cache, w);
   if (n_unknown > 0) resolve_unknown(e, w, n_unknown);
-  if (w->n_longs > 0) resolve_long(&e->cache, w);
+  if (w->n_longs > 0) resolve_long(e, w);
 }
 
 /* The ids of an answer that has them in the store; or of the missed piece that it names. */
