@@ -131,8 +131,8 @@ typedef struct limn_batch {
 /*
  * Encodes n texts on a team of threads (NULL: on the caller's), each of which has a cache of
  * cache_bytes meanwhile. Ids wait for their place while a text before theirs is still being
- * encoded, so a text that is longer than all others costs least memory as the last. MEMORY;
- * ARGUMENT for the first text with a refused special token.
+ * encoded. Threads share a long text where no special tokens count. MEMORY; ARGUMENT for the first
+ * text with a refused special token.
  */
 LIMN_API limn_status limn_tokenizer_encode_batch(const limn_tokenizer *t, limn_pool *pool,
                                                  const limn_text *texts, size_t n,

@@ -4,10 +4,10 @@
  * Each worker has an encoder and takes the next few texts, a step, until none are left. Where a
  * step's ids belong is known when all before it are done: until then they wait in a buffer. Steps
  * are taken in their order, so mostly few wait, in buffers that are used again and stay in the
- * processor's cache; and the result does not depend on who did what. One worker alone writes the
- * result at once.
+ * processor's cache; and the result does not depend on who did what. Long texts are cut (cut.h).
+ * One worker alone cuts nothing and writes the result at once.
  */
-#include "tokenizer/encoder.h"
+#include "tokenizer/cut.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -22,7 +22,7 @@ typedef struct part {
 typedef struct worker {
   part *parts;               /* those that wait, in their order, and behind them free ones */
   size_t n_waiting, n_parts; /* of them all */
-  size_t n_failed;           /* the text at which it failed */
+  size_t n_failed;           /* the span at which it failed */
   limn_status status;
   limn_error err;
 } worker;
@@ -30,22 +30,32 @@ typedef struct worker {
 typedef struct job {
   const limn_tokenizer *t;
   const limn_text *texts;
-  size_t n, n_bytes, step, cache_bytes;
+  const limn_span *spans; /* what is encoded, or NULL: the texts as they are */
+  size_t n;               /* spans, or texts */
+  size_t n_bytes, step, cache_bytes;
   limn_special special;
   worker *workers;
   size_t n_workers;
-  atomic_size_t next; /* the first text that nobody has taken */
-  /* Changed by who has the lock alone: out->ids, and starts up to that of step n_placed. */
+  atomic_size_t next; /* the first span that nobody has taken */
+  size_t *ends;       /* of spans: where in the text encoding ended; or NULL */
+  /* Changed by who has the lock alone: ids, and starts up to that of span n_placed. */
   pthread_rwlock_t lock;
-  limn_batch *out; /* starts[i + 1] is how many ids text i has, before its step has its place */
+  int32_t *ids;
+  size_t *starts; /* starts[i + 1] is how many ids span i has, before its step has its place */
   size_t capacity, n_placed;
   bool *is_done; /* (steps) */
+  bool is_wrong; /* a span begins where no piece does */
 } job;
 
 /* Steps of about so many bytes: few enough for the lock, short enough to end at the same time. */
 #define STEPS_EACH 64
 #define LEAST_STEP 4096
 #define MOST_STEP  32768
+
+/* Spans of long texts: so many for each worker that the last is not long waited for. */
+#define SPANS_EACH 32
+#define LEAST_SPAN 32768
+#define MOST_SPAN  ((size_t)1 << 20)
 
 static size_t step_of(const job *j) {
   size_t bytes = j->n_bytes / j->n_workers / STEPS_EACH;
@@ -71,25 +81,33 @@ static limn_status grow_ids(job *j, size_t n, limn_error *err) {
   size_t capacity = j->capacity ? j->capacity : ids_expected(j->n_bytes);
   while (capacity < n)
     capacity += capacity / 2;
-  int32_t *ids = limn_resize(j->out->ids, capacity, sizeof *ids);
+  int32_t *ids = limn_resize(j->ids, capacity, sizeof *ids);
   if (!ids) return limn_out_of_memory(err, "the tokens of texts");
   limn_want_huge_pages(ids, capacity * sizeof *ids);
-  j->out->ids = ids;
+  j->ids = ids;
   j->capacity = capacity;
   return LIMN_OK;
 }
 
-/* Notes that the step that begins with this text is done, and gives places to all that have none
+/* Whether a span begins where the one before it has ended. */
+static bool begins_well(const job *j, size_t i) {
+  return !j->ends || j->spans[i].from == 0 || j->spans[i].from == j->ends[i - 1];
+}
+
+/* Notes that the step that begins with this span is done, and gives places to all that have none
  * before them to wait for. */
 static limn_status note_done(job *j, size_t first, limn_error *err) {
-  size_t *starts = j->out->starts;
+  size_t *starts = j->starts;
   pthread_rwlock_wrlock(&j->lock);
   j->is_done[first / j->step] = true;
   while (j->n_placed < j->n && j->is_done[j->n_placed / j->step]) {
     size_t end = end_of_step(j, j->n_placed);
-    for (; j->n_placed < end; j->n_placed++)
+    for (; j->n_placed < end; j->n_placed++) {
+      j->is_wrong |= !begins_well(j, j->n_placed);
       starts[j->n_placed + 1] += starts[j->n_placed];
+    }
   }
+  if (j->is_wrong) atomic_store(&j->next, j->n);
   limn_status status = grow_ids(j, starts[j->n_placed], err);
   pthread_rwlock_unlock(&j->lock);
   return status;
@@ -102,7 +120,7 @@ static void put_parts(job *j, worker *w) {
   for (; n < w->n_waiting && w->parts[n].step < j->n_placed; n++) {
     const part *p = &w->parts[n];
     if (p->ids.n > 0)
-      memcpy(j->out->ids + j->out->starts[p->step], p->ids.ids, p->ids.n * sizeof *p->ids.ids);
+      memcpy(j->ids + j->starts[p->step], p->ids.ids, p->ids.n * sizeof *p->ids.ids);
   }
   pthread_rwlock_unlock(&j->lock);
   for (size_t i = 0; n > 0 && i < w->n_waiting - n; i++) {
@@ -143,9 +161,13 @@ static limn_status encode_one(job *j, limn_encoder *e, limn_tokens *ids, size_t 
                               limn_error *err) {
   size_t before = ids->n;
   limn_encoder_into(e, (limn_sink){.tokens = ids, .no_offsets = true});
-  limn_status status = limn_encode_text(e, j->texts[i].bytes, j->texts[i].n, j->special, err);
+  limn_status status;
+  if (j->spans)
+    status = limn_encode_span(e, &j->texts[j->spans[i].text], &j->spans[i], &j->ends[i], err);
+  else
+    status = limn_encode_text(e, j->texts[i].bytes, j->texts[i].n, j->special, err);
   if (status == LIMN_OK) status = limn_encoder_flush(e, err);
-  j->out->starts[i + 1] = ids->n - before;
+  j->starts[i + 1] = ids->n - before;
   return status;
 }
 
@@ -189,19 +211,24 @@ static limn_status first_failure(const job *j, limn_error *err) {
   return first->status;
 }
 
+static limn_status run_team(job *j, limn_pool *pool, limn_error *err) {
+  pthread_rwlock_init(&j->lock, NULL);
+  limn_pool_run(pool, j->n_workers, work, j);
+  limn_status status = first_failure(j, err);
+  if (status == LIMN_OK && !j->is_wrong) limn_pool_run(pool, j->n_workers, put_rest, j);
+  pthread_rwlock_destroy(&j->lock);
+  return status;
+}
+
+/* Encodes spans, or texts, into j->ids and j->starts. */
 static limn_status encode_on_team(job *j, limn_pool *pool, limn_error *err) {
   j->step = step_of(j);
   j->workers = limn_alloc_zeroed(j->n_workers, sizeof *j->workers);
   j->is_done = limn_alloc_zeroed(j->n / j->step + 1, sizeof *j->is_done);
   limn_status status = LIMN_OK;
   if (!j->workers || !j->is_done) status = limn_out_of_memory(err, "the tokens of texts");
-  if (status == LIMN_OK) {
-    pthread_rwlock_init(&j->lock, NULL);
-    limn_pool_run(pool, j->n_workers, work, j);
-    status = first_failure(j, err);
-    if (status == LIMN_OK) limn_pool_run(pool, j->n_workers, put_rest, j);
-    pthread_rwlock_destroy(&j->lock);
-  }
+  if (status == LIMN_OK && j->n_bytes > 0) status = grow_ids(j, 1, err);
+  if (status == LIMN_OK) status = run_team(j, pool, err);
   for (size_t i = 0; j->workers && i < j->n_workers; i++) {
     for (size_t k = 0; k < j->workers[i].n_parts; k++)
       limn_tokens_deinit(&j->workers[i].parts[k].ids);
@@ -212,41 +239,103 @@ static limn_status encode_on_team(job *j, limn_pool *pool, limn_error *err) {
   return status;
 }
 
-static limn_status encode_alone(job *j, limn_error *err) {
+/* The same for texts that are cut; a text ends where its last span does. */
+static limn_status encode_spans(const job *all, limn_pool *pool, limn_span *spans, size_t n_spans,
+                                limn_batch *out, bool *is_wrong, limn_error *err) {
+  job j = *all;
+  j.spans = spans;
+  j.n = n_spans;
+  j.starts = limn_alloc_zeroed(n_spans + 1, sizeof *j.starts);
+  j.ends = limn_alloc_zeroed(n_spans, sizeof *j.ends);
+  limn_status status = j.starts && j.ends ? encode_on_team(&j, pool, err)
+                                          : limn_out_of_memory(err, "the spans of texts");
+  *is_wrong = j.is_wrong;
+  for (size_t i = 0; status == LIMN_OK && i < n_spans; i++)
+    out->starts[spans[i].text + 1] = j.starts[i + 1];
+  limn_free(j.starts);
+  limn_free(j.ends);
+  if (status == LIMN_OK && !j.is_wrong)
+    out->ids = j.ids;
+  else
+    limn_free(j.ids);
+  return status;
+}
+
+static limn_status encode_texts(job *j, limn_pool *pool, limn_batch *out, limn_error *err) {
+  memset(out->starts, 0, (j->n + 1) * sizeof *out->starts);
+  j->starts = out->starts;
+  limn_status status = encode_on_team(j, pool, err);
+  out->ids = j->ids;
+  return status;
+}
+
+static limn_status encode_alone(job *j, limn_batch *out, limn_error *err) {
   limn_encoder *e;
   limn_status status = limn_encoder_new(j->t, j->cache_bytes, &e, err);
   if (status == LIMN_OK && j->n_bytes > 0) status = grow_ids(j, 1, err);
-  limn_tokens ids = {.ids = j->out->ids, .capacity = j->capacity};
+  limn_tokens ids = {.ids = j->ids, .capacity = j->capacity};
+  j->starts = out->starts;
   for (size_t i = 0; i < j->n && status == LIMN_OK; i++) {
     status = encode_one(j, e, &ids, i, err);
-    j->out->starts[i + 1] = ids.n;
+    out->starts[i + 1] = ids.n;
   }
-  j->out->ids = ids.ids;
+  out->ids = ids.ids;
   limn_encoder_free(e);
   return status;
+}
+
+static limn_status encode_batch(job *j, limn_pool *pool, size_t span_size, limn_cut_place *is_place,
+                                limn_batch *out, bool *was_wrong, limn_error *err) {
+  limn_span *spans = NULL;
+  size_t n_spans;
+  *was_wrong = false;
+  *out = (limn_batch){.n = j->n};
+  out->starts = limn_alloc_zeroed(j->n + 1, sizeof *out->starts);
+  limn_status status = LIMN_OK;
+  if (!out->starts) status = limn_out_of_memory(err, "the tokens of texts");
+  if (status == LIMN_OK && j->n_workers > 1)
+    status = limn_cut_texts(j->t, j->texts, j->n, j->special, span_size, is_place, &spans, &n_spans,
+                            err);
+  if (status == LIMN_OK && spans)
+    status = encode_spans(j, pool, spans, n_spans, out, was_wrong, err);
+  if (status == LIMN_OK && j->n_workers == 1)
+    status = encode_alone(j, out, err);
+  else if (status == LIMN_OK && (!spans || *was_wrong))
+    status = encode_texts(j, pool, out, err);
+  limn_free(spans);
+  if (status != LIMN_OK) limn_batch_deinit(out);
+  return status;
+}
+
+static job new_job(const limn_tokenizer *t, const limn_pool *pool, const limn_text *texts, size_t n,
+                   size_t cache_bytes) {
+  job j = {.t = t,
+           .texts = texts,
+           .n = n,
+           .cache_bytes = cache_bytes,
+           .n_workers = (size_t)limn_pool_size(pool)};
+  for (size_t i = 0; i < n; i++)
+    j.n_bytes += texts[i].n;
+  return j;
+}
+
+limn_status limn_encode_batch_cut(const limn_tokenizer *t, limn_pool *pool, const limn_text *texts,
+                                  size_t n, size_t cache_bytes, size_t span_size,
+                                  limn_cut_place *is_place, limn_batch *out, bool *was_wrong,
+                                  limn_error *err) {
+  job j = new_job(t, pool, texts, n, cache_bytes);
+  return encode_batch(&j, pool, span_size, is_place, out, was_wrong, err);
 }
 
 limn_status limn_tokenizer_encode_batch(const limn_tokenizer *t, limn_pool *pool,
                                         const limn_text *texts, size_t n, limn_special special,
                                         size_t cache_bytes, limn_batch *out, limn_error *err) {
-  job j = {.t = t,
-           .texts = texts,
-           .n = n,
-           .cache_bytes = cache_bytes,
-           .special = special,
-           .n_workers = (size_t)limn_pool_size(pool),
-           .out = out};
-  for (size_t i = 0; i < n; i++)
-    j.n_bytes += texts[i].n;
-  *out = (limn_batch){.n = n};
-  out->starts = limn_alloc_zeroed(n + 1, sizeof *out->starts);
-  limn_status status = LIMN_OK;
-  if (!out->starts)
-    status = limn_out_of_memory(err, "the tokens of texts");
-  else
-    status = j.n_workers > 1 ? encode_on_team(&j, pool, err) : encode_alone(&j, err);
-  if (status != LIMN_OK) limn_batch_deinit(out);
-  return status;
+  job j = new_job(t, pool, texts, n, cache_bytes);
+  size_t span_size = j.n_bytes / j.n_workers / SPANS_EACH;
+  span_size = span_size < LEAST_SPAN ? LEAST_SPAN : span_size > MOST_SPAN ? MOST_SPAN : span_size;
+  bool was_wrong;
+  j.special = special;
+  return encode_batch(&j, pool, span_size, limn_is_between_words, out, &was_wrong, err);
 }
 
 void limn_batch_deinit(limn_batch *batch) {

@@ -4,6 +4,7 @@
 #include "check.h"
 
 #include "texts.h"
+#include "tokenizer/cut.h"
 
 #include <sys/mman.h>
 #include <unistd.h>
@@ -818,6 +819,65 @@ static void workers_agree(void **state) {
   }
 }
 
+static bool is_anywhere(const unsigned char *text, size_t n, size_t at) {
+  (void)text, (void)n, (void)at;
+  return true;
+}
+
+static void check_cut(const limn_tokenizer *t, limn_pool *pool, const limn_text *texts,
+                      size_t n_texts, size_t span_size, limn_cut_place *is_place,
+                      const int32_t *expected, size_t n_expected, bool *was_wrong) {
+  limn_batch batch;
+  limn_error err;
+  CHECK_OK(limn_encode_batch_cut(t, pool, texts, n_texts, 20000, span_size, is_place, &batch,
+                                 was_wrong, &err),
+           err);
+  assert_int_equal(batch.starts[0], 0);
+  assert_int_equal(batch.starts[n_texts], n_expected);
+  check_ids("cut", t, batch.ids, n_expected, expected, n_expected,
+            (const unsigned char *)texts[0].bytes, 40);
+  limn_batch_deinit(&batch);
+}
+
+/*
+ * Texts cut into spans of a few bytes up to some hundred. Between words a piece always begins; cuts
+ * anywhere are found to be wrong, and the ids are right all the same.
+ */
+static void long_texts_are_shared(void **state) {
+  (void)state;
+  enum { MOST = 3000 };
+  static const size_t sizes[] = {1, 9, 70, 500};
+  limn_text texts[3];
+  uint32_t seed = 73;
+  limn_error err;
+  limn_pool *pool;
+  size_t n_wrong = 0, n_right = 0;
+  CHECK_OK(limn_pool_new(2, &pool, &err), err);
+  for (size_t p = 0; p < N_PATTERNS; p++) {
+    limn_tokenizer t = with_pattern(p);
+    for (int round = 0; round < 40; round++) {
+      static unsigned char bytes[MOST + 16];
+      static int32_t expected[2 * MOST];
+      bool was_wrong;
+      size_t n = round % 2 ? script_text(&seed, bytes, MOST) : hard_text(&seed, bytes, MOST);
+      texts[0] = (limn_text){(const char *)bytes, n};
+      texts[1] = (limn_text){(const char *)bytes, 0};
+      texts[2] = (limn_text){(const char *)bytes + n / 2, n - n / 2};
+      size_t n_expected = encode_plainly(&t, &bpe, bytes, n, expected);
+      n_expected += encode_plainly(&t, &bpe, bytes + n / 2, n - n / 2, expected + n_expected);
+      size_t size = sizes[round % 4];
+      check_cut(&t, pool, texts, 3, size, limn_is_between_words, expected, n_expected, &was_wrong);
+      assert_false(was_wrong);
+      check_cut(&t, pool, texts, 3, size, is_anywhere, expected, n_expected, &was_wrong);
+      n_wrong += was_wrong;
+      n_right += !was_wrong;
+    }
+  }
+  limn_pool_free(pool);
+  assert_true(n_wrong > 100);
+  assert_true(n_right > 10);
+}
+
 static void offsets_in_characters(void **state) {
   (void)state;
   static const char text[] = "a\xc3\xa9\xe4\xb8\xad\xff\xf0\x9f\x98\x80z";
@@ -912,6 +972,8 @@ static void batches_may_fail_on_a_team(void **state) {
   (void)state;
   enum { MOST = 20000, N = 40 };
   static unsigned char bytes[MOST + 64];
+  static limn_cut_place *const places[] = {limn_is_between_words, is_anywhere};
+  static const size_t sizes[] = {MOST, 100};
   limn_text texts[N];
   uint32_t seed = 71;
   limn_error err;
@@ -920,18 +982,21 @@ static void batches_may_fail_on_a_team(void **state) {
   for (size_t i = 0; i < N; i++)
     texts[i] = (limn_text){(const char *)bytes + i * each, each};
   CHECK_OK(limn_pool_new(3, &pool, &err), err);
-  bool was_asked = true;
-  for (int64_t k = 0; was_asked; k++) {
-    limn_batch batch;
-    fail_allocation(k);
-    limn_status status = limn_tokenizer_encode_batch(gpt2, pool, texts, N, LIMN_SPECIAL_AS_TEXT,
-                                                     10000, &batch, &err);
-    was_asked = allocations_asked() > k;
-    assert_int_equal(status, was_asked ? LIMN_ERROR_MEMORY : LIMN_OK);
-    if (was_asked) assert_null(batch.ids);
-    limn_batch_deinit(&batch);
-    assert_int_equal(allocations_live(), 0);
-    assert_true(was_asked || k > 10);
+  for (size_t c = 0; c < 4; c++) {
+    bool was_asked = true, was_wrong;
+    for (int64_t k = 0; was_asked; k++) {
+      limn_batch batch;
+      fail_allocation(k);
+      limn_status status = limn_encode_batch_cut(gpt2, pool, texts, N, 10000, sizes[c / 2],
+                                                 places[c % 2], &batch, &was_wrong, &err);
+      was_asked = allocations_asked() > k;
+      assert_int_equal(status, was_asked ? LIMN_ERROR_MEMORY : LIMN_OK);
+      if (was_asked) assert_null(batch.ids);
+      limn_batch_deinit(&batch);
+      assert_int_equal(allocations_live(), 0);
+      assert_true(was_asked || k > 10);
+    }
+    assert_int_equal(was_wrong, c == 3);
   }
   fail_allocation(-1);
   limn_pool_free(pool);
@@ -959,6 +1024,7 @@ int main(void) {
       cmocka_unit_test(a_long_piece_in_single_bytes_takes_no_square),
       cmocka_unit_test(batches_keep_the_order_of_texts),
       cmocka_unit_test(workers_agree),
+      cmocka_unit_test(long_texts_are_shared),
       cmocka_unit_test(offsets_in_characters),
       cmocka_unit_test(decodes_into_what_there_is),
       cmocka_unit_test(every_allocation_may_fail),
