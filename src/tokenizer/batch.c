@@ -139,6 +139,13 @@ static void put_rest(void *user, size_t number) {
 /* ---- encoding -----------------------------------------------------------------------------------
  */
 
+/* An encoder that expects its share of the texts. */
+static limn_status make_encoder(const job *j, limn_encoder **out, limn_error *err) {
+  limn_status status = limn_encoder_new(j->t, j->cache_bytes, out, err);
+  if (status == LIMN_OK) limn_cache_expect(&(*out)->cache, j->n_bytes / j->n_workers);
+  return status;
+}
+
 static part *free_part(worker *w, size_t first, limn_error *err) {
   if (w->n_waiting == w->n_parts) {
     size_t n = 2 * w->n_parts + 4;
@@ -189,7 +196,7 @@ static void work(void *user, size_t number) {
   job *j = user;
   worker *w = &j->workers[number];
   limn_encoder *e;
-  w->status = limn_encoder_new(j->t, j->cache_bytes, &e, &w->err);
+  w->status = make_encoder(j, &e, &w->err);
   while (w->status == LIMN_OK) {
     size_t first = atomic_fetch_add(&j->next, j->step);
     if (first >= j->n) break;
@@ -271,7 +278,7 @@ static limn_status encode_texts(job *j, limn_pool *pool, limn_batch *out, limn_e
 
 static limn_status encode_alone(job *j, limn_batch *out, limn_error *err) {
   limn_encoder *e;
-  limn_status status = limn_encoder_new(j->t, j->cache_bytes, &e, err);
+  limn_status status = make_encoder(j, &e, err);
   if (status == LIMN_OK && j->n_bytes > 0) status = grow_ids(j, 1, err);
   limn_tokens ids = {.ids = j->ids, .capacity = j->capacity};
   j->starts = out->starts;
