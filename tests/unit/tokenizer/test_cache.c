@@ -1,6 +1,6 @@
 /*
- * The cache: what was kept is found as it was, in whatever order it came and however the hash falls;
- * what had no room is none; nothing is ever another piece's.
+ * The cache: what was kept is found as it was, in whatever order it came and however the hash
+ * falls; what had no room is none; nothing is ever another piece's.
  */
 #include "check.h"
 
