@@ -70,7 +70,11 @@ typedef enum limn_weights {
   LIMN_WEIGHTS_Q4  /* 4-bit whole numbers likewise: 4.5 bits each */
 } limn_weights;
 
-/* How their products are computed. Everything else is float32 always. */
+/*
+ * How their products are computed. Where these round activations, attention's scores are computed
+ * from queries and keys of 14 and 13 bits with a scale for 64, and with INT8 what it mixes from
+ * shares and values in bf16. Everything else is float32 always.
+ */
 typedef enum limn_compute {
   LIMN_COMPUTE_F32 = 0, /* float32 throughout: exact to its rounding, whatever the storage */
   LIMN_COMPUTE_BF16,    /* activations rounded to bf16; weights in bf16 */

@@ -30,6 +30,10 @@ enum {
   LIMN_CHAIN = 32,  /* inputs whose products are one chain; divides LIMN_CHUNK */
   LIMN_QUANT = 32,  /* inputs that share a scale in the formats q8 and q4 */
   LIMN_TILE = 6,    /* rows that are computed together */
+  LIMN_WORDS = 64,  /* inputs whose products as words fit a sum of 32 bits */
+  /* Where words end. 64 products of these two are just below 2^31. */
+  LIMN_MOST_ROW = 8191,
+  LIMN_MOST_WEIGHT = 4095,
   /* Bytes of LIMN_QUANT inputs of a panel: scales and numbers. */
   LIMN_BLOCK_Q8 = LIMN_PANEL * (2 + LIMN_QUANT),
   LIMN_BLOCK_Q4 = LIMN_PANEL * (2 + LIMN_QUANT / 2)
@@ -151,6 +155,17 @@ typedef struct limn_kernels {
                      const float *start, float *c, int64_t c_step, int64_t width);
   void (*product_q4)(int64_t n, int64_t k, limn_quantized a, int64_t a_step, const void *panel,
                      const float *start, float *c, int64_t c_step, int64_t width);
+  /*
+   * The same of words, 16-bit whole numbers with a scale: k <= LIMN_WORDS inputs, k even. A row has
+   * its scale and numbers up to LIMN_MOST_ROW, a column of `panel` (k / 2, 64, 2) its own and
+   * numbers up to LIMN_MOST_WEIGHT.
+   */
+  void (*product_words)(int64_t n, int64_t k, const int16_t *a, int64_t a_step,
+                        const float *a_scale, const void *panel, const float *scale,
+                        const float *start, float *c, int64_t c_step, int64_t width);
+  /* x = scale * out for n numbers, none of which becomes larger than `most`; all 0 where a NaN or
+     infinity makes the scale NaN or infinite. Returns the scale. All tables give the same. */
+  float (*round_words)(int64_t n, const float *x, float most, int16_t *out);
   void (*round_bf16)(int64_t n, const float *x, uint16_t *out);
   /* n numbers of a row, n any; what is behind the end up to a multiple of LIMN_QUANT is 0. */
   void (*quantize)(int64_t n, const float *x, limn_quantized out);

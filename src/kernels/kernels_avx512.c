@@ -59,6 +59,13 @@ typedef __m512i I;
 #define V_OF_HALF(a)                                                                               \
   _mm512_permutexvar_ps(a, _mm512_setr_ps(-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7))
 
+/* As assembly, because it is inlined into a function that either table may use. */
+static inline __attribute__((always_inline)) I dot_16(I a, I b, I c) {
+  __asm__("vpdpwssd %2, %1, %0" : "+v"(c) : "v"(a), "v"(b));
+  return c;
+}
+#define I_DOT_16(a, b, c) dot_16(a, b, c)
+
 #include "kernels/lanes.h"
 
 /* ---- turning rows into columns ----------------------------------------------------------------
@@ -298,6 +305,12 @@ static void product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step
 PRODUCT_BYTES(q8)
 PRODUCT_BYTES(q4)
 
+static void dot_words(int64_t n, int64_t k, const int16_t *a, int64_t a_step, const float *a_scale,
+                      const void *panel, const float *scale, const float *start, float *c,
+                      int64_t c_step, int64_t width) {
+  words_with(true, n, k, a, a_step, a_scale, panel, scale, start, c, c_step, width);
+}
+
 BF16 static void round_bf16(int64_t n, const float *x, uint16_t *out) {
   int64_t i = 0;
   for (; i + LANES <= n; i += LANES)
@@ -334,8 +347,8 @@ static void quantize(int64_t n, const float *x, limn_quantized out) {
 const limn_kernels limn_kernels_avx512 = {
     .name = "avx512", LANES_TABLE, WIDENED_TABLE, .quantize = quantize, .transpose = transpose};
 #define VNNI_TABLE                                                                                 \
-  LANES_TABLE, .product_bf16 = product_bf16, .round_bf16 = round_bf16, .quantize = quantize,       \
-               .transpose = transpose
+  LANES_TABLE, .product_words = dot_words, .product_bf16 = product_bf16, .round_bf16 = round_bf16, \
+               .quantize = quantize, .transpose = transpose
 const limn_kernels limn_kernels_avx512_vnni = {
     .name = "avx512_vnni", VNNI_TABLE, .product_q8 = product_q8, .product_q4 = product_q4};
 const limn_kernels limn_kernels_amx = {.name = "amx",

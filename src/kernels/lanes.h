@@ -362,6 +362,86 @@ INLINE void widened_row_bf16(int64_t k, const uint16_t *a, const uint32_t *w, V 
   }
 }
 
+#ifndef I_DOT_16 /* c + the products of 16-bit halves, in one instruction; only where is_fused */
+#define I_DOT_16(a, b, c) I_ADD(c, I_MUL_ADD_16(a, b))
+#endif
+
+/* A tile of `rows` by TILE_VECTORS vectors. */
+INLINE void tile_words(bool is_fused, int rows, int64_t k, const int16_t *a, int64_t a_step,
+                       const float *a_scale, const int16_t *w, const float *scale,
+                       const float *from, int64_t from_step, float *c, int64_t c_step) {
+  I dot[LIMN_TILE][TILE_VECTORS];
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < TILE_VECTORS; v++)
+      dot[r][v] = I_SET(0);
+  for (int64_t i = 0; i < k; i += 2, w += 2 * LIMN_PANEL) {
+    I pairs[TILE_VECTORS];
+#pragma GCC unroll 8
+    for (int v = 0; v < TILE_VECTORS; v++)
+      pairs[v] = I_LOAD(w + 2 * v * LANES);
+#pragma GCC unroll 8
+    for (int r = 0; r < rows; r++) {
+      int32_t both;
+      memcpy(&both, a + r * a_step + i, sizeof both);
+      I x = I_SET(both);
+#pragma GCC unroll 8
+      for (int v = 0; v < TILE_VECTORS; v++)
+        dot[r][v] = is_fused ? I_DOT_16(x, pairs[v], dot[r][v])
+                             : I_ADD(dot[r][v], I_MUL_ADD_16(x, pairs[v]));
+    }
+  }
+#pragma GCC unroll 8
+  for (int r = 0; r < rows; r++)
+#pragma GCC unroll 8
+    for (int v = 0; v < TILE_VECTORS; v++) {
+      V both = V_MUL(V_SET(a_scale[r]), V_LOAD(scale + v * LANES));
+      V_STORE(c + r * c_step + v * LANES,
+              V_FMA(V_OF_I(dot[r][v]), both, V_LOAD(from + r * from_step + v * LANES)));
+    }
+}
+
+/* All columns. */
+INLINE void rows_words(bool is_fused, int64_t n, int64_t k, const int16_t *a, int64_t a_step,
+                       const float *a_scale, const int16_t *w, const float *scale,
+                       const float *from, int64_t from_step, float *c, int64_t c_step) {
+  for (int64_t at = 0; at < LIMN_PANEL; at += TILE_VECTORS * LANES) {
+    int64_t r = 0;
+    for (; r + LIMN_TILE <= n; r += LIMN_TILE)
+      tile_words(is_fused, LIMN_TILE, k, a + r * a_step, a_step, a_scale + r, w + 2 * at,
+                 scale + at, from + r * from_step + at, from_step, c + r * c_step + at, c_step);
+    for (; r < n; r++)
+      tile_words(is_fused, 1, k, a + r * a_step, a_step, a_scale + r, w + 2 * at, scale + at,
+                 from + r * from_step + at, from_step, c + r * c_step + at, c_step);
+  }
+}
+
+INLINE void words_with(bool is_fused, int64_t n, int64_t k, const int16_t *a, int64_t a_step,
+                       const float *a_scale, const void *panel, const float *scale,
+                       const float *start, float *c, int64_t c_step, int64_t width) {
+  const float *from = start ? start : c;
+  const int64_t from_step = start ? 0 : c_step;
+  if (width == LIMN_PANEL) {
+    rows_words(is_fused, n, k, a, a_step, a_scale, panel, scale, from, from_step, c, c_step);
+    return;
+  }
+  _Alignas(64) float beside[LIMN_TILE * LIMN_PANEL] = {0};
+  for (int64_t r = 0; r < n; r += LIMN_TILE) {
+    int64_t rows = n - r < LIMN_TILE ? n - r : LIMN_TILE;
+    limn_kernel_copy(rows, width, beside, LIMN_PANEL, from + r * from_step, from_step);
+    rows_words(is_fused, rows, k, a + r * a_step, a_step, a_scale + r, panel, scale, beside,
+               LIMN_PANEL, beside, LIMN_PANEL);
+    limn_kernel_copy(rows, width, c + r * c_step, c_step, beside, LIMN_PANEL);
+  }
+}
+
+static void product_words(int64_t n, int64_t k, const int16_t *a, int64_t a_step,
+                          const float *a_scale, const void *panel, const float *scale,
+                          const float *start, float *c, int64_t c_step, int64_t width) {
+  words_with(false, n, k, a, a_step, a_scale, panel, scale, start, c, c_step, width);
+}
+
 /* Two bytes of a row's four as 16-bit numbers, for even and for odd inputs. */
 static inline int32_t two_of(const int8_t *q) {
   return (int32_t)((uint32_t)(uint16_t)q[0] | (uint32_t)(uint16_t)q[2] << 16);
@@ -401,8 +481,31 @@ INLINE void widened_row_bytes(bool is_q4, int64_t k, const int8_t *q, const floa
     memcpy(c, beside, (size_t)width * sizeof *c);                                                  \
   }
 
+/* Many rows: what the weights mean is written down once for all of them. The same chains. */
+static void widened_tiles_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step,
+                               const void *panel, float *c, int64_t c_step, int64_t width) {
+  _Alignas(64) float wide[LIMN_CHUNK * LIMN_PANEL], x[LIMN_TILE * LIMN_CHUNK];
+  for (int64_t k0 = 0; k0 < k; k0 += LIMN_CHUNK) {
+    int64_t count = k - k0 < LIMN_CHUNK ? k - k0 : LIMN_CHUNK;
+    unpack_bf16((const uint16_t *)panel + k0 * LIMN_PANEL, count, wide);
+    for (int64_t r = 0; r < n; r += LIMN_TILE) {
+      int64_t rows = n - r < LIMN_TILE ? n - r : LIMN_TILE;
+      for (int64_t i = 0; i < rows; i++)
+        for (int64_t at = 0; at < count; at++)
+          x[i * LIMN_CHUNK + at] = limn_kernel_of_bf16(a[(r + i) * a_step + k0 + at]);
+      product(rows, count, x, LIMN_CHUNK, wide, LIMN_PANEL, c + r * c_step, c_step, width,
+              LIMN_SUM_ON);
+    }
+  }
+}
+
 static void widened_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step, const void *panel,
                          const float *start, float *c, int64_t c_step, int64_t width) {
+  if (n >= LIMN_TILE) {
+    if (start) limn_kernel_copy(n, width, c, c_step, start, 0);
+    widened_tiles_bf16(n, k, a, a_step, panel, c, c_step, width);
+    return;
+  }
   WIDENED_ROWS(widened_row_bf16(k, a + r * a_step, panel, s))
 }
 
@@ -598,7 +701,7 @@ static float read_all(int64_t n, const float *x) {
 
 /* What every table made of this file has in common; it adds its name and what is left. */
 #define LANES_TABLE                                                                                \
-  .product = product, .pack = pack,                                                                \
+  .product = product, .round_words = round_words, .pack = pack,                                    \
   .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},                           \
   .row = {NULL, row_f16, row_bf16, row_q8, row_q4}, .norm_scale = norm_scale,                      \
   .normalize = normalize, .softmax = softmax,                                                      \
@@ -608,4 +711,4 @@ static float read_all(int64_t n, const float *x) {
 /* For those without dot products of 16-bit floats and bytes. */
 #define WIDENED_TABLE                                                                              \
   .product_bf16 = widened_bf16, .product_q8 = widened_q8, .product_q4 = widened_q4,                \
-  .round_bf16 = limn_scalar_round_bf16
+  .product_words = product_words, .round_bf16 = limn_scalar_round_bf16

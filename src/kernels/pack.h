@@ -199,3 +199,21 @@ static void pack(limn_format format, void *panel, int64_t k, const float *rows) 
   else
     pack_blocks(format, panel, k, rows);
 }
+
+/* ---- rows as words ----------------------------------------------------------------------------
+ */
+
+/* The largest is found by its bits, among which NaN and infinity are the largest. */
+static float round_words(int64_t n, const float *x, float most, int16_t *out) {
+  uint32_t bits = 0;
+  for (int64_t i = 0; i < n; i++) {
+    uint32_t size = limn_kernel_bits(x[i]) & 0x7fffffff;
+    bits = size > bits ? size : bits;
+  }
+  float largest = limn_kernel_float(bits);
+  bool is_good = largest >= 1e-30f && isfinite(largest);
+  float inverse = is_good ? most / largest : 0;
+  for (int64_t i = 0; i < n; i++)
+    out[i] = is_good ? (int16_t)(int)nearest(x[i], inverse, -most, most) : 0;
+  return is_good || !isfinite(largest) ? largest / most : 0;
+}

@@ -128,6 +128,23 @@ static void product_bf16(int64_t n, int64_t k, const uint16_t *a, int64_t a_step
     }
 }
 
+/* Modulo 2^32, because columns that nobody filled may hold anything. */
+static void product_words(int64_t n, int64_t k, const int16_t *a, int64_t a_step,
+                          const float *a_scale, const void *panel, const float *scale,
+                          const float *start, float *c, int64_t c_step, int64_t width) {
+  const int16_t *w = panel;
+  if (start) limn_kernel_copy(n, width, c, c_step, start, 0);
+  for (int64_t r = 0; r < n; r++)
+    for (int64_t j = 0; j < width; j++) {
+      uint32_t dot = 0;
+      float *to = c + r * c_step + j;
+      for (int64_t i = 0; i < k; i++)
+        dot += (uint32_t)((int32_t)a[r * a_step + i] *
+                          (int32_t)w[(i / 2 * LIMN_PANEL + j) * 2 + i % 2]);
+      *to = fused((float)(int32_t)dot, a_scale[r] * scale[j], *to);
+    }
+}
+
 /* The largest entry of 32 becomes 127; a NaN or infinity makes the scale NaN or infinite. */
 void limn_scalar_quantize(int64_t n, const float *x, limn_quantized out) {
   for (int64_t b = 0; b * LIMN_QUANT < n; b++) {
@@ -284,6 +301,8 @@ const limn_kernels limn_kernels_scalar = {
     .product_bf16 = product_bf16,
     .product_q8 = product_q8,
     .product_q4 = product_q4,
+    .product_words = product_words,
+    .round_words = round_words,
     .round_bf16 = limn_scalar_round_bf16,
     .quantize = limn_scalar_quantize,
     .norm_scale = norm_scale,

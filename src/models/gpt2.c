@@ -29,6 +29,7 @@
 #include "base/memory.h"
 #include "models/model.h"
 #include "models/run.h"
+#include "nn/cache.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -72,13 +73,28 @@ void limn_run_take(limn_run *run, limn_arena *arena) {
   run->logits = limn_arena_take(arena, n, sizeof *run->logits);
 }
 
+_Static_assert((int)LIMN_QUERY_BLOCK <= (int)LIMN_TILE, "what a cache takes at once");
+
+/* A layer's keys and values. */
+static limn_cache cache_of(const limn_model *model, const limn_sequence *s, int layer) {
+  limn_cache c = {.kernels = model->kernels,
+                  .n_ctx = s->n_ctx,
+                  .n_head = model->config.n_head,
+                  .d_head = model->config.d_head,
+                  .has_word_keys = model->arithmetic != LIMN_ARITHMETIC_F32,
+                  .has_half_values = model->arithmetic == LIMN_ARITHMETIC_INT8};
+  if (s->keys) c.keys = s->keys + (size_t)layer * limn_cache_keys_size(&c);
+  if (s->values) c.values = s->values + (size_t)layer * limn_cache_values_size(&c);
+  return c;
+}
+
 void limn_sequence_take(limn_sequence *s, const limn_model *model, int64_t n_logits,
                         limn_arena *arena) {
   const limn_config *c = limn_model_config(model);
-  size_t n_layer = (size_t)c->n_layer, d = (size_t)c->d_model, f = sizeof(float);
-  s->keys = limn_arena_take(arena, n_layer, (size_t)limn_key_cache_size(s->n_ctx, c->d_model) * f);
-  s->values = limn_arena_take(arena, n_layer * (size_t)s->n_ctx, d * f);
-  s->logits = limn_arena_take(arena, (size_t)n_logits, (size_t)c->vocab_size * f);
+  limn_cache cache = cache_of(model, s, 0);
+  s->keys = limn_arena_take(arena, (size_t)c->n_layer, limn_cache_keys_size(&cache));
+  s->values = limn_arena_take(arena, (size_t)c->n_layer, limn_cache_values_size(&cache));
+  s->logits = limn_arena_take(arena, (size_t)n_logits, (size_t)c->vocab_size * sizeof(float));
 }
 
 void limn_sequence_take_scores(limn_sequence *s, const limn_model *model, limn_arena *arena) {
@@ -104,22 +120,11 @@ bool limn_point_needs_heads(limn_point point) {
          point == LIMN_POINT_K_INPUT || point == LIMN_POINT_V_INPUT || point == LIMN_POINT_RESULT;
 }
 
-static float *keys_of(const limn_model *model, const limn_sequence *s, int layer) {
-  return s->keys + layer * limn_key_cache_size(s->n_ctx, model->config.d_model);
-}
-
-/* Position 0 first. (n_ctx, d_model) */
-static float *values_of(const limn_model *model, const limn_sequence *s, int layer) {
-  return s->values + (int64_t)layer * s->n_ctx * model->config.d_model;
-}
-
 void limn_gpt2_copy_cache(const limn_model *model, limn_sequence *to, const limn_sequence *from,
                           int first_layer, int64_t length) {
-  int64_t d = model->config.d_model;
-  size_t n_keys = (size_t)limn_key_cache_size(length, d), n_values = (size_t)(length * d);
   for (int i = first_layer; i < model->config.n_layer; i++) {
-    memcpy(keys_of(model, to, i), keys_of(model, from, i), n_keys * sizeof(float));
-    memcpy(values_of(model, to, i), values_of(model, from, i), n_values * sizeof(float));
+    limn_cache a = cache_of(model, to, i), b = cache_of(model, from, i);
+    limn_cache_copy(&a, &b, length);
   }
 }
 
@@ -349,10 +354,8 @@ static void store_task(void *user, size_t i) {
   int64_t first = i == 0 ? s->past : panel * LIMN_PANEL;
   if (end > s->past + s->n) end = s->past + s->n;
   const float *keys = rows_of(s, t->run->qkv, step) + (first - s->past) * step + d;
-  float *values = values_of(model, s, t->layer) + first * d;
-  limn_store_keys(model->kernels, keys_of(model, s, t->layer), d, first, end - first, keys, step);
-  for (int64_t r = 0; r < end - first; r++)
-    memcpy(values + r * d, keys + r * step + d, (size_t)d * sizeof(float));
+  limn_cache cache = cache_of(model, s, t->layer);
+  limn_cache_store(&cache, first, end - first, keys, keys + d, step);
 }
 
 /* Shows the new queries, keys and values; what the observers leave of the latter goes to the cache.
@@ -432,11 +435,10 @@ static block block_at(const limn_sequence *s, size_t i) {
 static void raw_scores(const attention *a, block b, int64_t n_key, float *scores, int64_t stride) {
   const limn_run *run = a->run;
   const limn_config *c = &run->model->config;
-  int64_t at = b.head * c->d_head;
-  limn_attention_scores(run->model->kernels,
-                        rows_of(b.s, run->qkv, run->qkv_step) + b.first * run->qkv_step + at,
-                        run->qkv_step, b.n, keys_of(run->model, b.s, a->layer), c->d_model, at,
-                        n_key, c->d_head, scores, stride);
+  const float *queries = rows_of(b.s, run->qkv, run->qkv_step) + b.first * run->qkv_step;
+  limn_cache cache = cache_of(run->model, b.s, a->layer);
+  limn_cache_scores(&cache, b.head, queries + b.head * c->d_head, run->qkv_step, b.n, n_key, scores,
+                    stride);
 }
 
 /* Divides by sqrt(d_head) and puts -inf where the key lies behind the query. */
@@ -473,11 +475,11 @@ static void mix_values(const attention *a, block b, bool is_all, const float *pa
                        int64_t stride) {
   const limn_run *run = a->run;
   const limn_config *c = &run->model->config;
-  int64_t at = b.head * c->d_head;
-  limn_attention_mix(
-      run->model->kernels, pattern, stride, b.n, is_all ? b.n_key : b.s->past + b.first + 1, is_all,
-      values_of(run->model, b.s, a->layer) + at, c->d_model, c->d_head,
-      rows_of(b.s, run->normalized, run->d_step) + b.first * run->d_step + at, run->d_step);
+  float *z = rows_of(b.s, run->normalized, run->d_step) + b.first * run->d_step;
+  int64_t n_seen = is_all ? b.n_key : b.s->past + b.first + 1;
+  limn_cache cache = cache_of(run->model, b.s, a->layer);
+  limn_cache_mix(&cache, b.head, pattern, stride, b.n, n_seen, is_all, z + b.head * c->d_head,
+                 run->d_step);
 }
 
 static uint8_t wanted_scores(const limn_run *run, const limn_sequence *s, int layer) {

@@ -25,9 +25,8 @@ typedef struct limn_sequence {
   int64_t n_logits;   /* how many of the last rows get logits; 0 for none */
   bool is_invariant;  /* no pass with it uses tiles */
 
-  float *keys;   /* (n_layer, limn_key_cache_size) */
-  float *values; /* (n_layer, n_ctx, d_model) */
-  float *logits; /* (n_logits, vocab_size) */
+  unsigned char *keys, *values; /* of each layer, limn_cache */
+  float *logits;                /* (n_logits, vocab_size) */
 
   /* Only where something watches; NULL otherwise. */
   float *scores;     /* (H, n, n_key) */

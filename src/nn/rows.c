@@ -1,8 +1,8 @@
 /*
- * rows.c - layer norm, activation and sum row by row, and attention on cached keys and values.
+ * rows.c - layer norm, activation and sum row by row.
  *
- * Every row is computed alone and every score and mix in the order of the inputs, so that neither
- * the team nor the number of rows in a call changes a bit.
+ * Every row is computed alone, so that neither the team nor the number of rows in a call changes a
+ * bit.
  */
 #include "nn/rows.h"
 
@@ -113,47 +113,4 @@ void limn_add_rows(const limn_kernels *kernels, limn_pool *pool, int64_t n, int6
                    float *to, const float *from, int64_t step) {
   rows r = {.kernels = kernels, .n = n, .width = width, .step = step, .x = to, .from = from};
   limn_pool_run(pool, task_count(n), add_task, &r);
-}
-
-/* ---- attention --------------------------------------------------------------------------------
- */
-
-int64_t limn_key_cache_size(int64_t n, int64_t d_model) {
-  return (n + LIMN_PANEL - 1) / LIMN_PANEL * LIMN_PANEL * d_model;
-}
-
-void limn_store_keys(const limn_kernels *kernels, float *cache, int64_t d_model, int64_t first,
-                     int64_t n, const float *keys, int64_t step) {
-  while (n > 0) {
-    int64_t column = first % LIMN_PANEL;
-    int64_t count = n < LIMN_PANEL - column ? n : LIMN_PANEL - column;
-    kernels->transpose(count, d_model, keys, step, cache + (first - column) * d_model, column);
-    keys += count * step;
-    first += count;
-    n -= count;
-  }
-}
-
-void limn_attention_scores(const limn_kernels *kernels, const float *queries, int64_t q_step,
-                           int64_t n, const float *cache, int64_t d_model, int64_t offset,
-                           int64_t n_key, int64_t d_head, float *scores, int64_t s_step) {
-  for (int64_t k = 0; k < n_key; k += LIMN_PANEL)
-    kernels->product(n, d_head, queries, q_step, cache + k * d_model + offset * LIMN_PANEL,
-                     LIMN_PANEL, scores + k, s_step,
-                     n_key - k < LIMN_PANEL ? n_key - k : LIMN_PANEL, LIMN_SUM_SET);
-}
-
-void limn_attention_mix(const limn_kernels *kernels, const float *pattern, int64_t p_step,
-                        int64_t n, int64_t n_seen, bool is_square, const float *values,
-                        int64_t v_step, int64_t d_head, float *out, int64_t out_step) {
-  for (int64_t e = 0; e < d_head; e += LIMN_PANEL) {
-    int64_t width = d_head - e < LIMN_PANEL ? d_head - e : LIMN_PANEL;
-    for (int64_t i = 0; i < n; i++)
-      memset(out + i * out_step + e, 0, (size_t)width * sizeof *out);
-    kernels->product(n, n_seen, pattern, p_step, values + e, v_step, out + e, out_step, width,
-                     LIMN_SUM_ON);
-    for (int64_t i = 1; i < n && !is_square; i++)
-      kernels->product(1, i, pattern + i * p_step + n_seen, p_step, values + n_seen * v_step + e,
-                       v_step, out + i * out_step + e, out_step, width, LIMN_SUM_ON);
-  }
 }

@@ -313,8 +313,8 @@ static void round_product(const rounding *p, int64_t n, int64_t k, const float *
         n, k, p->bytes, k, p->panel, start, c, LIMN_PANEL, width);
 }
 
-/* Rows that start from a bias are those that held it. */
-static void check_start(const rounding *p, int64_t n, int64_t k, int64_t width) {
+/* Rows that start from a bias are those that held it, and a row alone is that among others. */
+static void check_rows(const rounding *p, int64_t n, int64_t k, int64_t width) {
   enum { N = 14 };
   float bias[LIMN_PANEL], held[N * LIMN_PANEL], started[N * LIMN_PANEL];
   fill(bias, LIMN_PANEL);
@@ -325,6 +325,16 @@ static void check_start(const rounding *p, int64_t n, int64_t k, int64_t width) 
   }
   round_product(p, n, k, NULL, held, width);
   round_product(p, n, k, bias, started, width);
+  assert_memory_equal(held, started, sizeof held);
+  for (int64_t r = 0; r < n; r++) {
+    int64_t at = r * k, block = at / LIMN_QUANT;
+    rounding row = *p;
+    if (p->format == LIMN_FORMAT_BF16)
+      row.halves += at;
+    else
+      row.bytes = (limn_quantized){p->bytes.q + at, p->bytes.scale + block, p->bytes.less + block};
+    round_product(&row, 1, k, bias, started + r * LIMN_PANEL, width);
+  }
   assert_memory_equal(held, started, sizeof held);
 }
 
@@ -358,7 +368,7 @@ static void products_of_bfloat16(void **state) {
           }
           assert_true(fabs((double)c[i] - exact) <= 2 * K * U * size);
         }
-        check_start(&(rounding){t, LIMN_FORMAT_BF16, a, {0}, panel}, n, K, width);
+        check_rows(&(rounding){t, LIMN_FORMAT_BF16, a, {0}, panel}, n, K, width);
       }
   }
 }
@@ -395,7 +405,7 @@ static void check_whole_numbers(const limn_kernels *t, limn_format format) {
         }
         assert_true(fabs((double)c[i] - exact) <= 3 * BLOCKS * U * size);
       }
-      check_start(&(rounding){t, format, NULL, a, panel}, n, K, width);
+      check_rows(&(rounding){t, format, NULL, a, panel}, n, K, width);
     }
 }
 
@@ -406,6 +416,87 @@ static void products_of_whole_numbers(void **state) {
     check_whole_numbers(t, LIMN_FORMAT_Q8);
     check_whole_numbers(t, LIMN_FORMAT_Q4);
   }
+}
+
+/* Rows and columns as words: whole numbers are summed exactly, and rounded four times after that.
+ */
+static void check_words(const limn_kernels *t, int64_t n, int64_t k, int64_t width) {
+  enum { N = 14 };
+  static int16_t a[N * LIMN_WORDS], panel[LIMN_WORDS * LIMN_PANEL];
+  float x[LIMN_WORDS], a_scale[N], scale[LIMN_PANEL], bias[LIMN_PANEL], c[N * LIMN_PANEL];
+  float alone[N * LIMN_PANEL];
+  fill(scale, LIMN_PANEL);
+  fill(bias, LIMN_PANEL);
+  for (int64_t r = 0; r < n; r++) {
+    fill(x, k);
+    a_scale[r] = t->round_words(k, x, LIMN_MOST_ROW, a + r * LIMN_WORDS);
+  }
+  for (int64_t i = 0; i < k && n > 1; i++) /* the largest sum there is, in some columns */
+    a[i] = LIMN_MOST_ROW;
+  for (int64_t i = 0; i < k * LIMN_PANEL; i++)
+    panel[i] = (int16_t)(i / 2 % 3 ? LIMN_MOST_WEIGHT : (int)(next() * LIMN_MOST_WEIGHT));
+  for (int64_t i = 0; i < N * LIMN_PANEL; i++)
+    c[i] = 7;
+  memcpy(alone, c, sizeof c);
+  t->product_words(n, k, a, LIMN_WORDS, a_scale, panel, scale, bias, c, LIMN_PANEL, width);
+  for (int64_t i = 0; i < N * LIMN_PANEL; i++) {
+    int64_t r = i / LIMN_PANEL, j = i % LIMN_PANEL, dot = 0;
+    if (r >= n || j >= width) {
+      assert_true(c[i] == 7);
+      continue;
+    }
+    for (int64_t m = 0; m < k; m++)
+      dot += (int64_t)a[r * LIMN_WORDS + m] * panel[(m / 2 * LIMN_PANEL + j) * 2 + m % 2];
+    double exact = (double)dot * (double)a_scale[r] * (double)scale[j];
+    assert_true(fabs((double)c[i] - exact - (double)bias[j]) <=
+                4 * U * (fabs(exact) + fabs((double)bias[j])));
+  }
+  for (int64_t r = 0; r < n; r++) {
+    memcpy(alone + r * LIMN_PANEL, bias, (size_t)width * sizeof *alone);
+    t->product_words(1, k, a + r * LIMN_WORDS, 0, a_scale + r, panel, scale, NULL,
+                     alone + r * LIMN_PANEL, 0, width);
+  }
+  assert_memory_equal(alone, c, sizeof c);
+}
+
+static void products_of_words(void **state) {
+  (void)state;
+  const limn_kernels *t;
+  FOR_EACH_TABLE(t) {
+    for (int64_t n = 0; n <= 14; n++)
+      for (int64_t k = 2; k <= LIMN_WORDS; k += n % 2 ? 2 : 62)
+        for (int64_t width = 1; width <= LIMN_PANEL; width += 21)
+          check_words(t, n, k, width);
+  }
+}
+
+/* Each number within half a unit; all tables alike, whatever there is. */
+static void words_of_rows(void **state) {
+  (void)state;
+  static const float special[] = {0, -0.0f, 1e-38f, -3e-31f, 1, -2, 3e38f, INFINITY, NAN};
+  enum { N_SPECIAL = sizeof special / sizeof *special };
+  guarded g = guard_new();
+  const limn_kernels *t;
+  for (int64_t n = 0; n <= LIMN_WORDS; n++)
+    for (int s = -1; s < N_SPECIAL; s++) {
+      float *x = guard_take(g, (size_t)n * sizeof *x);
+      int16_t want[LIMN_WORDS], got[LIMN_WORDS];
+      fill(x, n);
+      if (s >= 0 && n > 0) x[n / 2] = special[s];
+      float scale = limn_kernels_scalar.round_words(n, x, LIMN_MOST_ROW, want);
+      for (int64_t i = 0; i < n; i++) {
+        assert_true(abs(want[i]) <= LIMN_MOST_ROW && (isfinite(scale) || want[i] == 0));
+        if (isfinite(scale))
+          assert_true(fabsf((float)want[i] * scale - x[i]) <= 0.501f * scale + 1e-30f);
+      }
+      if (n > 0) assert_true(isfinite(scale) == isfinite(x[n / 2]));
+      FOR_EACH_TABLE(t) {
+        float other = t->round_words(n, x, LIMN_MOST_ROW, got);
+        assert_memory_equal(&scale, &other, sizeof scale);
+        assert_memory_equal(want, got, (size_t)n * sizeof *want);
+      }
+    }
+  guard_free(g);
 }
 
 static void quantizing_ends_with_zeros(void **state) {
@@ -672,6 +763,8 @@ int main(void) {
       cmocka_unit_test(float16_rounds_as_everywhere),
       cmocka_unit_test(products_of_bfloat16),
       cmocka_unit_test(products_of_whole_numbers),
+      cmocka_unit_test(products_of_words),
+      cmocka_unit_test(words_of_rows),
       cmocka_unit_test(quantizing_ends_with_zeros),
       cmocka_unit_test(activations),
       cmocka_unit_test(softmaxes),
