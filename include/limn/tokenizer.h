@@ -130,7 +130,7 @@ typedef struct limn_batch {
 
 /*
  * Encodes n texts on a team of threads (NULL: on the caller's), each of which has a cache of
- * cache_bytes meanwhile. Ids wait for their place while a text before theirs is still being
+ * up to cache_bytes meanwhile. Ids wait for their place while a text before theirs is still being
  * encoded. Threads share a long text where no special tokens count. MEMORY; ARGUMENT for the first
  * text with a refused special token.
  */

@@ -139,10 +139,15 @@ static void put_rest(void *user, size_t number) {
 /* ---- encoding -----------------------------------------------------------------------------------
  */
 
-/* An encoder that expects its share of the texts. */
+/* A cache of more bytes than so many for each of a text is never used. */
+#define CACHE_A_BYTE 2
+
+/* An encoder for a worker's share of the texts. */
 static limn_status make_encoder(const job *j, limn_encoder **out, limn_error *err) {
-  limn_status status = limn_encoder_new(j->t, j->cache_bytes, out, err);
-  if (status == LIMN_OK) limn_cache_expect(&(*out)->cache, j->n_bytes / j->n_workers);
+  size_t share = j->n_bytes / j->n_workers;
+  size_t worth = share < j->cache_bytes / CACHE_A_BYTE ? CACHE_A_BYTE * share : j->cache_bytes;
+  limn_status status = limn_encoder_new(j->t, worth, out, err);
+  if (status == LIMN_OK) limn_cache_expect(&(*out)->cache, share);
   return status;
 }
 
