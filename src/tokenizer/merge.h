@@ -205,6 +205,23 @@ static INLINE void merge_group(lane *lanes, const limn_symbols *s, limn_window *
     windows[i]->n_out = lane_end(&lanes[i], windows[i]->n, windows[i]->out, is_wide);
 }
 
+#ifndef LIMN_MERGER_TINY
+static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                         uint32_t *out) {
+  lane l;
+  limn_window window = {bytes, n, out, 0}, *windows = &window;
+  lane_init(&l);
+  if (n < 16)
+    merge_group(&l, s, &windows, 1, false);
+  else
+    merge_group(&l, s, &windows, 1, true);
+  return window.n_out;
+}
+#else
+static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size_t n,
+                         uint32_t *out);
+#endif
+
 #define MOST_SORTED 64
 
 /* Windows of about the same length are done at about the same time. */
@@ -220,6 +237,10 @@ static inline void sort_windows(limn_window *windows, size_t n, limn_window **so
 
 static inline void merge_in_lanes(const limn_symbols *s, limn_window *const *sorted, size_t n) {
   lane lanes[LANES];
+  if (n == 1) {
+    sorted[0]->n_out = merge_tiny(s, sorted[0]->bytes, sorted[0]->n, sorted[0]->out);
+    return;
+  }
   for (size_t i = 0; i < LANES && i < n; i++)
     lane_init(&lanes[i]);
   for (size_t i = 0, size; i < n; i += size) {
@@ -250,23 +271,6 @@ static void merge_several(const limn_symbols *s, limn_window *windows, size_t n)
     if (n_done < count) merge_in_lanes(s, sorted + n_done, count - n_done);
   }
 }
-
-#ifndef LIMN_MERGER_TINY
-static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size_t n,
-                         uint32_t *out) {
-  lane l;
-  limn_window window = {bytes, n, out, 0}, *windows = &window;
-  lane_init(&l);
-  if (n < 16)
-    merge_group(&l, s, &windows, 1, false);
-  else
-    merge_group(&l, s, &windows, 1, true);
-  return window.n_out;
-}
-#else
-static size_t merge_tiny(const limn_symbols *s, const unsigned char *bytes, size_t n,
-                         uint32_t *out);
-#endif
 
 /* ---- up to 1024 bytes --------------------------------------------------------------------------
  */

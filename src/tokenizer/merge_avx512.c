@@ -144,13 +144,24 @@ static INLINE void read_columns(columns *c, limn_window *const *windows, size_t 
     read_bytes(c->symbols + from, windows, n, from);
 }
 
-static INLINE void start_columns(columns *c, const limn_symbols *s, size_t size) {
+/* What two bytes make, for each window that has them; of few windows, in half of the elements. */
+static INLINE __m512i made_of_bytes(const limn_symbols *s, __m512i both, __mmask16 used,
+                                    bool are_few) {
+  const __m512i none = all(LIMN_NO_SYMBOL);
+  if (!are_few) return _mm512_mask_i32gather_epi32(none, used, both, (const void *)s->of_bytes, 4);
+  return _mm512_inserti64x4(
+      none,
+      _mm256_mmask_i32gather_epi32(_mm512_castsi512_si256(none), (__mmask8)used,
+                                   _mm512_castsi512_si256(both), (const void *)s->of_bytes, 4),
+      0);
+}
+
+static INLINE void start_columns(columns *c, const limn_symbols *s, size_t size, bool are_few) {
   c->least = all(DEAD);
   for (uint32_t i = 0; i + 1 < size; i++) {
     __mmask16 is_pair = _mm512_cmpgt_epu32_mask(c->n, all(i + 1));
     __m512i both = _mm512_or_si512(_mm512_slli_epi32(c->symbols[i], 8), c->symbols[i + 1]);
-    __m512i made = _mm512_mask_i32gather_epi32(all(LIMN_NO_SYMBOL), is_pair, both,
-                                               (const void *)s->of_bytes, 4);
+    __m512i made = made_of_bytes(s, both, is_pair, are_few);
     c->keys[i] = _mm512_or_si512(_mm512_slli_epi32(made, PLACE_BITS), all(i));
     c->least = _mm512_min_epu32(c->least, c->keys[i]);
   }
@@ -263,7 +274,7 @@ static void merge_sixteen(const limn_symbols *s, limn_window *const *windows, si
   columns c;
   size_t size = windows[n - 1]->n;
   read_columns(&c, windows, n, size);
-  start_columns(&c, s, size);
+  start_columns(&c, s, size, n <= 8);
   for (; size > 1; size--) {
     merged m;
     merge_columns(&c, size, &m);
