@@ -85,12 +85,14 @@ static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wi
 /*
  * Up to 16 windows, each an element of every register: there is a register for
  * each place. In a step each window makes the merge of its least key, and what stands behind that
- * place moves up by one, so that neighbours are neighbouring registers. This takes a dozen
+ * place moves up by one, so that neighbours are neighbouring registers. This takes some twenty
  * instructions a place for all windows together; most of the time goes on looking up pairs.
  */
-#define COLUMNS       16
-#define LEAST_COLUMNS 4
-#define MOST_PLACES   32
+#define COLUMNS     16
+#define MOST_PLACES 32
+/* Fewer are faster in lanes; those of more than 15 bytes take more steps with few that go on. */
+#define LEAST_SHORT 4
+#define LEAST_LONG  7
 /* What is no merge: of these keys and more. */
 #define NO_KEY (LIMN_NO_SYMBOL << PLACE_BITS)
 
@@ -287,7 +289,11 @@ static void merge_sixteen(const limn_symbols *s, limn_window *const *windows, si
 }
 
 static size_t merge_in_columns(const limn_symbols *s, limn_window *const *sorted, size_t n) {
-  if (n < LEAST_COLUMNS) return 0;
+  size_t n_short = n;
+  while (n_short > 0 && sorted[n_short - 1]->n > 15)
+    n_short--;
+  if (n - n_short < LEAST_LONG) n = n_short;
+  if (n < LEAST_SHORT) return 0;
   size_t n_parts = (n + COLUMNS - 1) / COLUMNS;
   for (size_t i = 0, at = 0; i < n_parts; i++) {
     size_t end = n * (i + 1) / n_parts;
