@@ -83,10 +83,10 @@ static INLINE size_t lane_end(const lane *l, size_t n, uint32_t *out, bool is_wi
  */
 
 /*
- * Up to 16 windows, each an element of every register: there is a register for
- * each place. In a step each window makes the merge of its least key, and what stands behind that
- * place moves up by one, so that neighbours are neighbouring registers. This takes some twenty
- * instructions a place for all windows together; most of the time goes on looking up pairs.
+ * Up to 16 windows, each an element of every register: there is a register for each place. In
+ * a step each window makes the merge of its least key, and what stands behind that place moves up
+ * by one, so that neighbours are neighbouring registers. This takes some twenty instructions
+ * a place for all windows together; half of the time goes on looking up pairs.
  */
 #define COLUMNS     16
 #define MOST_PLACES 32
@@ -171,10 +171,9 @@ static INLINE void start_columns(columns *c, const limn_symbols *s, size_t size,
 
 /* What a step leaves to be looked up. */
 typedef struct merged {
-  __m512i symbols, places;       /* what was made, and where; nowhere in a window that is done */
-  __m512i left, right;           /* neighbours */
-  __mmask16 goes_on;             /* not done */
-  __mmask16 has_left, has_right; /* where there are any */
+  __m512i symbols, places;      /* what was made, and where; nowhere in a window that is done */
+  __m512i left, right;          /* neighbours */
+  __mmask16 goes_on, has_right; /* not done; has a neighbour there */
 } merged;
 
 #define NO_PLACE 63
@@ -201,7 +200,6 @@ static INLINE void merge_columns(columns *c, size_t size, merged *m) {
     next = farther;
   }
   c->n = _mm512_mask_sub_epi32(c->n, m->goes_on, c->n, all(1));
-  m->has_left = _mm512_mask_test_epi32_mask(m->goes_on, m->places, m->places);
   m->has_right =
       _mm512_mask_cmplt_epu32_mask(m->goes_on, _mm512_add_epi32(m->places, all(1)), c->n);
 }
@@ -236,11 +234,11 @@ static INLINE __m512i made_of_all(const limn_symbols *s, __m512i left, __m512i r
 /* The keys of the pairs that are new, and the least of all. */
 static INLINE void set_keys(columns *c, size_t size, const merged *m, __m512i before,
                             __m512i behind) {
-  const __m512i none = all(LIMN_NO_SYMBOL);
-  before = _mm512_slli_epi32(_mm512_mask_mov_epi32(none, m->has_left, before), PLACE_BITS);
-  behind = _mm512_slli_epi32(_mm512_mask_mov_epi32(none, m->has_right, behind), PLACE_BITS);
-  before = _mm512_or_si512(before, _mm512_sub_epi32(m->places, all(1)));
-  behind = _mm512_or_si512(behind, m->places);
+  /* What is before place 0 is no place, and set nowhere. */
+  __m512i place_before = _mm512_sub_epi32(m->places, all(1));
+  before = _mm512_or_si512(_mm512_slli_epi32(before, PLACE_BITS), place_before);
+  behind = _mm512_mask_mov_epi32(all(LIMN_NO_SYMBOL), m->has_right, behind);
+  behind = _mm512_or_si512(_mm512_slli_epi32(behind, PLACE_BITS), m->places);
   c->least = all(DEAD);
   __mmask16 is_here = _mm512_cmpeq_epu32_mask(m->places, all(0));
   for (uint32_t i = 0; i + 1 < size; i++) {

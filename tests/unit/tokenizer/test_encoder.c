@@ -284,6 +284,9 @@ static void every_pair_is_found(void **state) {
   }
 }
 
+/* The first of three letters: zeros also stand behind what is shorter than a register. */
+#define LETTER 0u
+
 /* Random merges over three letters; in order, or with a few that come before their halves. */
 static void random_symbols(limn_symbols *s, uint32_t *seed, bool is_ordered) {
   enum { N = 60 };
@@ -301,7 +304,7 @@ static void random_symbols(limn_symbols *s, uint32_t *seed, bool is_ordered) {
     while (!is_new) {
       for (int side = 0; side < 2; side++) {
         uint32_t r = next_random(seed) % (3 + i);
-        pairs[i][side] = r < 3 ? 'a' + r : 256 + r - 3;
+        pairs[i][side] = r < 3 ? LETTER + r : 256 + r - 3;
       }
       is_new = true;
       for (uint32_t k = 0; k < i; k++)
@@ -363,7 +366,7 @@ static void check_groups(const limn_symbols *s, uint32_t *seed) {
     for (size_t p = 0; p < n; p++) {
       pieces[p][15] = (unsigned char)(1 + next_random(seed) % LIMN_SHORT_PIECE);
       for (size_t i = 0; i < pieces[p][15]; i++)
-        pieces[p][i] = (unsigned char)('a' + next_random(seed) % 3);
+        pieces[p][i] = (unsigned char)(LETTER + next_random(seed) % 3);
       windows[p] = (limn_window){pieces[p], pieces[p][15], symbols[p], 0};
     }
     (*loop)->merger->several(s, windows, n);
@@ -387,7 +390,7 @@ static void windows_merge_by_definition(void **state) {
       size_t n = 1 + next_random(&seed) % (round < 8 ? 70 : 400);
       uint32_t letters = 1 + next_random(&seed) % 3;
       for (size_t i = 0; i < n; i++)
-        piece[i] = (unsigned char)('a' + next_random(&seed) % letters);
+        piece[i] = (unsigned char)(LETTER + next_random(&seed) % letters);
       check_merging(&s, piece, n);
       check_groups(&s, &seed);
     }
@@ -412,7 +415,7 @@ static void windows_merge_together(void **state) {
     uint32_t out[MOST][LIMN_TINY_WINDOW + 1], expected[LIMN_TINY_WINDOW];
     random_symbols(&s, &seed, round % 4 != 0);
     for (size_t i = 0; i < 80; i++)
-      bytes[i] = (unsigned char)('a' + next_random(&seed) % 3);
+      bytes[i] = (unsigned char)(LETTER + next_random(&seed) % 3);
     size_t n = round < 20 ? (size_t)round : next_random(&seed) % MOST;
     uint32_t most = 1 + next_random(&seed) % LIMN_TINY_WINDOW;
     for (const limn_encoder_loop *const *loop = limn_loops(); *loop; loop++) {
@@ -450,16 +453,17 @@ static void check_long(const limn_symbols *s, const unsigned char *piece, size_t
 }
 
 /* Random letters, then a period again and again, now and then broken. */
-static size_t repeating_text(uint32_t *seed, unsigned char *piece, size_t most, uint32_t letters) {
+static size_t repeating_text(uint32_t *seed, unsigned char *piece, size_t most, uint32_t first,
+                             uint32_t letters) {
   size_t n = 0, end = 1 + next_random(seed) % most;
   while (n < end) {
     size_t period = 1 + next_random(seed) % (next_random(seed) % 2 ? 4 : 40);
     size_t times = 1 + next_random(seed) % (next_random(seed) % 2 ? 4 : 400), start = n;
     for (size_t i = 0; i < period * times && n < end; i++, n++)
       piece[n] =
-          (unsigned char)(i < period ? 'a' + next_random(seed) % letters : piece[n - period]);
+          (unsigned char)(i < period ? first + next_random(seed) % letters : piece[n - period]);
     if (next_random(seed) % 3 == 0)
-      piece[start + next_random(seed) % (n - start)] = (unsigned char)('a' + letters - 1);
+      piece[start + next_random(seed) % (n - start)] = (unsigned char)(first + letters - 1);
   }
   return n;
 }
@@ -473,7 +477,7 @@ static void repetitions_merge_as_by_the_heap(void **state) {
     random_symbols(&s, &seed, table % 8 != 0);
     for (int round = 0; round < 10; round++) {
       uint32_t letters = 1 + next_random(&seed) % 3;
-      size_t n = repeating_text(&seed, piece, round < 5 ? 400 : sizeof piece, letters);
+      size_t n = repeating_text(&seed, piece, round < 5 ? 400 : sizeof piece, LETTER, letters);
       if (n <= 400)
         check_merging(&s, piece, n);
       else
@@ -482,7 +486,7 @@ static void repetitions_merge_as_by_the_heap(void **state) {
     limn_symbols_deinit(&s);
   }
   for (int round = 0; round < 100; round++) {
-    size_t n = repeating_text(&seed, piece, sizeof piece, 26);
+    size_t n = repeating_text(&seed, piece, sizeof piece, 'a', 26);
     check_long(&gpt2->symbols, piece, n);
     for (size_t i = 0; i < n; i++) /* spaces, and what tokens of spaces begin with */
       piece[i] = piece[i] < 'a' + 20 ? ' ' : piece[i] < 'a' + 23 ? '\n' : piece[i];
@@ -587,7 +591,7 @@ static void long_texts_merge_as_by_the_heap(void **state) {
     random_symbols(&s, &seed, true);
     size_t n = 1 + (next_random(&seed) % sizeof piece >> next_random(&seed) % 8);
     for (size_t i = 0; i < n; i++)
-      piece[i] = (unsigned char)('a' + next_random(&seed) % 3);
+      piece[i] = (unsigned char)(LETTER + next_random(&seed) % 3);
     check_long(&s, piece, n);
     for (size_t i = 0; i < n; i++)
       piece[i] = (unsigned char)('a' + next_random(&seed) % 26);
@@ -630,7 +634,7 @@ static void neighbours_stay_by_definition(void **state) {
       uint32_t left[40], right[40], both[40];
       size_t n = 2 + next_random(&seed) % 38, cut = 1 + next_random(&seed) % (n - 1);
       for (size_t i = 0; i < n; i++)
-        piece[i] = (unsigned char)('a' + next_random(&seed) % 3);
+        piece[i] = (unsigned char)(LETTER + next_random(&seed) % 3);
       if (merge_by_definition(&s, piece, cut, left) != 1) continue;
       if (merge_by_definition(&s, piece + cut, n - cut, right) != 1) continue;
       bool stays =
