@@ -7,12 +7,10 @@
  *
  * classify fills what ASCII's bytes are, and `high`. Where the file defines LIMN_LOOP_KEYS,
  * make_key and find_way are its own as well; where LIMN_LOOP_HOT, below_nth, take_block,
- * look_up_hot, stored_among and put_ids; where LIMN_LOOP_HIGH, so is
- *
- *     static inline bool classify_high(const unsigned char *text, limn_block *b, uint64_t
- * classes[4])
- *
- * which does as limn_block_classes does; false where some bytes are no characters.
+ * look_up_hot, stored_among and put_ids; where LIMN_LOOP_TYPOGRAPHIC, so is classify_typographic,
+ * which fills what dashes and quotation marks are and says whether there is more beyond ASCII;
+ * where LIMN_LOOP_HIGH, so is classify_high, which does as limn_block_classes does; false where
+ * some bytes are no characters.
  *
  *     blocks --(take_block)--> a span of pieces --(look_up_hot)--> answers, or missed
  *     missed --(ask, and later resolve)--> answers from buckets, or not known: merged, and kept
