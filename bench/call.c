@@ -1,6 +1,6 @@
 /*
- * call.c - limn's encoder as a Python function, for short prompts: a call through ctypes takes twice
- * as long as encoding 128 bytes.
+ * call.c - limn's encoder as a Python function, for short prompts: a call through ctypes takes
+ * twice as long as encoding 128 bytes.
  *
  *     cc -O2 -shared -fPIC -I PYTHON_HEADERS bench/call.c -o FOLDER/call.so
  *
