@@ -6,11 +6,11 @@
  *     static inline void classify(const unsigned char *text, limn_block *b)
  *
  * classify fills what ASCII's bytes are, and `high`. Where the file defines LIMN_LOOP_KEYS,
- * make_key and find_way are its own as well; where LIMN_LOOP_HOT, below_nth, take_block,
- * look_up_hot, stored_among and put_ids; where LIMN_LOOP_TYPOGRAPHIC, so is classify_typographic,
- * which fills what dashes and quotation marks are and says whether there is more beyond ASCII;
- * where LIMN_LOOP_HIGH, so is classify_high, which does as limn_block_classes does; false where
- * some bytes are no characters.
+ * make_key is its own as well; where LIMN_LOOP_WAY, find_way; where LIMN_LOOP_TAKE, below_nth and
+ * take_block; where LIMN_LOOP_HOT, look_up_hot, stored_among and put_ids; where
+ * LIMN_LOOP_TYPOGRAPHIC, so is classify_typographic, which fills what dashes and quotation marks
+ * are and says whether there is more beyond ASCII; where LIMN_LOOP_HIGH, so is classify_high, which
+ * does as limn_block_classes does; false where some bytes are no characters.
  *
  *     blocks --(take_block)--> a span of pieces --(look_up_hot)--> answers, or missed
  *     missed --(ask, and later resolve)--> answers from buckets, or not known: merged, and kept
@@ -69,9 +69,15 @@ static INLINE void look_beyond_ascii(const unsigned char *text, unsigned n, limn
   limn_block_add_classes(b, classes);
 }
 
-static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b) {
+/* Member by member: as a whole it would be cleared in memory, by a slow instruction. */
+static INLINE void look_at_ascii(const unsigned char *text, unsigned n, limn_block *b) {
   classify(text, b);
+  b->letter = b->mark = b->punct = b->tail = 0;
   b->n = n;
+}
+
+static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b) {
+  look_at_ascii(text, n, b);
   if (b->high) look_beyond_ascii(text, n, b);
 }
 
@@ -81,9 +87,8 @@ static INLINE void look_at(const unsigned char *text, unsigned n, limn_block *b)
  */
 static INLINE uint64_t starts_of(limn_pattern pattern, const unsigned char *text, unsigned n,
                                  bool is_mixed, uint64_t *high) {
-  limn_block b = {0};
-  classify(text, &b);
-  b.n = n;
+  limn_block b;
+  look_at_ascii(text, n, &b);
   *high |= b.high;
   if ((is_mixed | (b.high != 0)) && classify_typographic(text, &b)) {
     limn_block other = b; /* so that the masks of a block of ASCII need not lie in memory */
@@ -101,7 +106,7 @@ static NOINLINE uint64_t starts_of_block(limn_pattern pattern, limn_block *b,
 /* The same for a pattern that is no constant. */
 static NOINLINE uint64_t starts_of_any(limn_pattern pattern, const unsigned char *text, unsigned n,
                                        bool is_mixed, uint64_t *high) {
-  limn_block b = {0};
+  limn_block b;
   (void)is_mixed;
   look_at(text, n, &b);
   *high |= b.high;
@@ -173,7 +178,9 @@ static inline void make_key(const unsigned char *piece, size_t length, uint64_t 
   key[0] &= key_masks[length & 15][0];
   key[1] = (key[1] & key_masks[length & 15][1]) | (uint64_t)length << 56;
 }
+#endif
 
+#ifndef LIMN_LOOP_WAY
 /* Which place of the bucket has the key, or LIMN_BUCKET. */
 static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) {
   size_t way = LIMN_BUCKET;
@@ -185,7 +192,7 @@ static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) 
 }
 #endif
 
-#ifndef LIMN_LOOP_HOT
+#ifndef LIMN_LOOP_TAKE
 /* The bits of a mask up to its n-th one, or more where it has fewer. */
 static inline uint64_t below_nth(uint64_t mask, unsigned n) {
   while (--n > 0)
@@ -209,7 +216,9 @@ static INLINE void take_block(span *s, size_t at, const unsigned char *text, siz
     }
   }
 }
+#endif
 
+#ifndef LIMN_LOOP_HOT
 static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
                                  limn_answer *answers, uint32_t first, uint32_t *missed,
                                  uint16_t *where) {
@@ -482,7 +491,7 @@ static NOINLINE limn_status answer(limn_encoder *e, waiting *w, limn_error *err)
 static NOINLINE size_t word_end(limn_pattern pattern, const unsigned char *text, size_t n,
                                 size_t at) {
   if (n - at < BLOCK + MARGIN) return 0;
-  limn_block b = {0};
+  limn_block b;
   look_at(text + at, BLOCK, &b);
   const unsigned whole = b.n; /* to the end of a character */
   bool is_east = false, is_word = starts_of_block(pattern, &b, text + at) == 1 &&
@@ -490,7 +499,6 @@ static NOINLINE size_t word_end(limn_pattern pattern, const unsigned char *text,
   for (b.n = whole; is_word;) {
     at += b.n;
     if (n - at < BLOCK + MARGIN) return 0;
-    b = (limn_block){0};
     look_at(text + at, BLOCK, &b);
     uint64_t rest = ~limn_block_word(pattern, &b, text + at, is_east) & limn_below(b.n);
     unsigned end = (unsigned)__builtin_ctzll(rest | (uint64_t)1 << 63);
