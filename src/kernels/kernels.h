@@ -131,6 +131,9 @@ typedef struct limn_kernels {
   /* c (n, width) from a (n, k) times b (k, width); width <= LIMN_PANEL, k any. */
   void (*product)(int64_t n, int64_t k, const float *a, int64_t a_step, const float *b,
                   int64_t b_step, float *c, int64_t c_step, int64_t width, limn_sum sum);
+  /* The same, c = start (width) + the first chain + the second ... */
+  void (*product_from)(int64_t n, int64_t k, const float *a, int64_t a_step, const float *b,
+                       int64_t b_step, const float *start, float *c, int64_t c_step, int64_t width);
   /*
    * Writes k inputs, `rows` (k, 64), at `panel`, the place of the first of them, whose number is a
    * multiple of LIMN_QUANT; so is k, unless the inputs end there. f16 and bf16 round to nearest

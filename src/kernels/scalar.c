@@ -40,6 +40,13 @@ static void product(int64_t n, int64_t k, const float *a, int64_t a_step, const 
   }
 }
 
+static void product_from(int64_t n, int64_t k, const float *a, int64_t a_step, const float *b,
+                         int64_t b_step, const float *start, float *c, int64_t c_step,
+                         int64_t width) {
+  limn_kernel_copy(n, width, c, c_step, start, 0);
+  product(n, k, a, a_step, b, b_step, c, c_step, width, LIMN_SUM_ADD);
+}
+
 static float of_f16(uint16_t bits) {
   uint32_t sign = (uint32_t)(bits & 0x8000) << 16, exponent = bits >> 10 & 0x1f;
   uint32_t fraction = bits & 0x3ff;
@@ -295,6 +302,7 @@ static float read_all(int64_t n, const float *x) {
 const limn_kernels limn_kernels_scalar = {
     .name = "scalar",
     .product = product,
+    .product_from = product_from,
     .pack = pack,
     .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8, unpack_q4},
     .row = {row_f32, row_f16, row_bf16, row_q8, row_q4},

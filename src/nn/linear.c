@@ -83,6 +83,11 @@ typedef struct job {
   bool is_tiled;
 } job;
 
+/* Whether weights become float32 before they are multiplied. */
+static bool is_widened(const limn_linear *l, const limn_linear_call *c) {
+  return c->arithmetic == LIMN_ARITHMETIC_F32 && l->format != LIMN_FORMAT_F32;
+}
+
 /* Whole numbers are on tiles or not as the kernels like it: the bits are the same. */
 static bool is_on_tiles(const limn_linear *l, const limn_linear_call *c) {
   return c->is_tiled && l->kernels->tiles && c->arithmetic != LIMN_ARITHMETIC_INT8;
@@ -115,15 +120,10 @@ static void round_rows(void *user, size_t i) {
   }
 }
 
-/* Rows of the output start as the bias. */
-static void put_bias(float *y, int64_t y_step, int64_t n, const float *bias, int64_t width) {
-  for (int64_t r = 0; r < n; r++)
-    memcpy(y + r * y_step, bias, (size_t)width * sizeof *y);
-}
-
-/* y (n, width) += x times a panel's inputs, with float32 throughout. */
-static void add_exact(const limn_linear *l, const unsigned char *panel, const float *x, int64_t n,
-                      int64_t x_step, float *y, int64_t y_step, int64_t width) {
+/* y (n, width) = bias + x times a panel's inputs, with float32 throughout. */
+static void put_exact(const limn_linear *l, const unsigned char *panel, const float *bias,
+                      const float *x, int64_t n, int64_t x_step, float *y, int64_t y_step,
+                      int64_t width) {
   _Alignas(64) float wide[LIMN_CHUNK * LIMN_PANEL];
   for (int64_t k0 = 0; k0 < l->n_in; k0 += LIMN_CHUNK) {
     int64_t k = least(LIMN_CHUNK, l->n_in - k0);
@@ -133,15 +133,19 @@ static void add_exact(const limn_linear *l, const unsigned char *panel, const fl
       l->kernels->unpack[l->format](at, k, wide);
       weights = wide;
     }
-    l->kernels->product(n, k, x + k0, x_step, weights, LIMN_PANEL, y, y_step, width, LIMN_SUM_ADD);
+    if (k0 == 0)
+      l->kernels->product_from(n, k, x, x_step, weights, LIMN_PANEL, bias, y, y_step, width);
+    else
+      l->kernels->product(n, k, x + k0, x_step, weights, LIMN_PANEL, y, y_step, width,
+                          LIMN_SUM_ADD);
   }
 }
 
 /* The same for one row of weights that are not float32. */
-static void add_row(const limn_linear *l, const unsigned char *panel, const float *x, float *y,
-                    int64_t width) {
+static void put_row(const limn_linear *l, const unsigned char *panel, const float *bias,
+                    const float *x, float *y, int64_t width) {
   _Alignas(64) float whole[LIMN_PANEL] = {0};
-  memcpy(whole, y, (size_t)width * sizeof *y);
+  memcpy(whole, bias, (size_t)width * sizeof *y);
   for (int64_t k0 = 0; k0 < l->n_in; k0 += LIMN_CHUNK)
     l->kernels->row[l->format](panel + limn_panel_size(l->format, k0),
                                least(LIMN_CHUNK, l->n_in - k0), x + k0, whole);
@@ -164,10 +168,13 @@ static void put_rounded(const limn_linear *l, const limn_linear_call *c, const u
       n, l->n_in, a, step, panel, bias, y, y_step, width);
 }
 
-static void add_tiled(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
-                      int64_t first_row, int64_t n, float *y, int64_t y_step, int64_t width) {
+static void put_tiled(const limn_linear *l, const limn_linear_call *c, const unsigned char *panel,
+                      const float *bias, int64_t first_row, int64_t n, float *y, int64_t y_step,
+                      int64_t width) {
   const limn_tiles *tiles = l->kernels->tiles;
   limn_split a = split_at(c->scratch, c->arithmetic, c->n, l->n_in, first_row);
+  for (int64_t r = 0; r < n; r++)
+    memcpy(y + r * y_step, bias, (size_t)width * sizeof *y);
   if (c->arithmetic == LIMN_ARITHMETIC_BF16)
     tiles->product_bf16(n, l->n_in, a, panel, y, y_step, width);
   else
@@ -182,17 +189,15 @@ static void compute_rows(const job *j, int64_t panel, int64_t first_row, int64_t
   const limn_linear_call *c = j->call;
   int64_t out = panel * LIMN_PANEL, width = least(LIMN_PANEL, l->n_out - out);
   const unsigned char *weights = l->panels + (size_t)panel * l->panel_size;
-  const float *x = c->x + first_row * c->x_step;
-  bool is_rounded = c->arithmetic != LIMN_ARITHMETIC_F32 && !j->is_tiled;
-  if (!is_rounded) put_bias(y, y_step, n, l->bias + out, width);
+  const float *x = c->x + first_row * c->x_step, *bias = l->bias + out;
   if (j->is_tiled)
-    add_tiled(l, c, weights, first_row, n, y, y_step, width);
-  else if (is_rounded)
-    put_rounded(l, c, weights, l->bias + out, first_row, n, y, y_step, width);
+    put_tiled(l, c, weights, bias, first_row, n, y, y_step, width);
+  else if (c->arithmetic != LIMN_ARITHMETIC_F32)
+    put_rounded(l, c, weights, bias, first_row, n, y, y_step, width);
   else if (n == 1 && l->format != LIMN_FORMAT_F32)
-    add_row(l, weights, x, y, width);
+    put_row(l, weights, bias, x, y, width);
   else
-    add_exact(l, weights, x, n, c->x_step, y, y_step, width);
+    put_exact(l, weights, bias, x, n, c->x_step, y, y_step, width);
   if (c->is_activated) l->kernels->activate[c->activation](n, width, y, y_step, y, y_step);
   if (c->add_to)
     l->kernels->add(n, width, c->add_to + first_row * c->add_step + out, c->add_step, y, y_step);
@@ -234,8 +239,7 @@ static void compute_panel(const job *j, int64_t panel, int64_t first_row, int64_
   enum { SOME = 16 * LIMN_TILE };
   const limn_linear_call *c = j->call;
   int64_t out = panel * LIMN_PANEL, width = least(LIMN_PANEL, j->l->n_out - out);
-  bool is_widened = c->arithmetic == LIMN_ARITHMETIC_F32 && j->l->format != LIMN_FORMAT_F32;
-  int64_t some = j->is_tiled || is_widened ? n : SOME, end = first_row + n;
+  int64_t some = j->is_tiled || is_widened(j->l, c) ? n : SOME, end = first_row + n;
   float *to = c->add_to ? c->add_to : c->y;
   int64_t step = c->add_to ? c->add_step : c->y_step;
   _Alignas(64) float beside[SOME * LIMN_PANEL];
@@ -273,6 +277,9 @@ static size_t cut(job *j, int64_t n_threads) {
   j->rows_per_task = n;
   j->panels_per_task = 1;
   if (n_panels < some && n > ROWS) j->rows_per_task = j->is_tiled ? 2 * ROWS : ROWS;
+  if (n_threads > 1 && n_panels >= some && n_panels < 4 * some && n > 2 * ROWS &&
+      !is_widened(j->l, j->call))
+    j->rows_per_task = 2 * ROWS;
   if (n <= LIMN_TILE) {
     int64_t fit = SMALL / (int64_t)j->l->panel_size;
     j->panels_per_task = least(fit, n_panels / some) > 1 ? least(fit, n_panels / some) : 1;

@@ -151,6 +151,18 @@ static void cuts_change_no_bit(void **state) {
                      width, (limn_sum)sum);
       assert_memory_equal(whole, cut, sizeof whole);
     }
+    /* From a row that is the same for all. */
+    for (int64_t width = 1; width <= LIMN_PANEL; width += 9) {
+      for (int64_t i = 0; i < N * LIMN_PANEL; i++) {
+        cut[i] = NAN;
+        whole[i] = i % LIMN_PANEL < width ? b[i % LIMN_PANEL] : NAN;
+      }
+      t->product_from(N, K, a, K, b, LIMN_PANEL, b, cut, LIMN_PANEL, width);
+      t->product(N, K, a, K, b, LIMN_PANEL, whole, LIMN_PANEL, width, LIMN_SUM_ADD);
+      assert_memory_equal(whole, cut, sizeof whole);
+    }
+    memset(whole, 0, sizeof whole);
+    t->product(N, K, a, K, b, LIMN_PANEL, whole, LIMN_PANEL, LIMN_PANEL, LIMN_SUM_ON);
     /* A chain that goes on where another stopped; chains added in two calls. */
     memset(cut, 0, sizeof cut);
     t->product(N, 77, a, K, b, LIMN_PANEL, cut, LIMN_PANEL, LIMN_PANEL, LIMN_SUM_ON);
