@@ -3,13 +3,16 @@
 
     tools/make_gpt2_table.py pack vocab.bpe encoder.json src/tokenizer/gpt2_merges.bin
     tools/make_gpt2_table.py unpack src/tokenizer/gpt2_merges.bin FOLDER
+    tools/make_gpt2_table.py displace src/tokenizer/gpt2_merges.bin
 
 `pack` checks the SHA-256 of both files, and that the packed form gives them back byte for byte.
 `unpack` writes FOLDER/merges.txt and FOLDER/vocab.json.
+`displace` makes the second part of the table anew, when the hash of pairs (symbols.h) has changed.
 
 The packed form is one pair of 16-bit little-endian ids for each of the 50000 merges in order of
 rank. An id below 256 is a byte symbol in GPT-2's order, 256 + r the result of merge r, and 50256
-is <|endoftext|>: so the vocabulary follows from the merges.
+is <|endoftext|>: so the vocabulary follows from the merges. Behind them are the 16384 numbers by
+which the pairs of a bucket are displaced in the library's table of pairs, 16 bits each.
 """
 import hashlib
 import json
@@ -52,6 +55,48 @@ def read_checked(path, name):
     return data.decode()
 
 
+def displacements(pairs):
+    """What symbols.c finds, a few hundred times slower: for each bucket of pairs the first number
+    under which all its places are free, the largest buckets first."""
+    mask, bucket_bits, place_bits = (1 << 64) - 1, 14, 16
+    of_ids = [ord(c) if ord(c) < 256 else None for c in byte_symbols()]
+    others = iter(b for b in range(256) if b not in of_ids)
+    of_ids = [b if b is not None else next(others) for b in of_ids]
+    keys = [(of_ids[a] if a < 256 else a) << 21 | (of_ids[b] if b < 256 else b) for a, b in pairs]
+    factor = 0
+    for key in keys:
+        factor = (factor ^ key) * 0x9e3779b97f4a7c15 & mask
+        factor ^= factor >> 32
+    factor = factor * 0xd6e8feb86659fd93 & mask | 1
+    buckets = [[] for _ in range(1 << bucket_bits)]
+    for key in keys:
+        product = key * factor & mask
+        buckets[product >> (64 - bucket_bits)].append(product >> 32)
+    taken, found = set(), [1] * len(buckets)
+    for i in sorted(range(len(buckets)), key=lambda i: -len(buckets[i])):
+        for number in range(1, 1 << 16):
+            places = {(high * number & 0xffffffff) >> (32 - place_bits) for high in buckets[i]}
+            if len(places) == len(buckets[i]) and not places & taken:
+                break
+        else:
+            sys.exit(f"bucket {i}: no number keeps its {len(buckets[i])} pairs apart")
+        taken |= places
+        found[i] = number
+    return found
+
+
+def write(path, pairs):
+    numbers = displacements(pairs)
+    with open(path, "wb") as file:
+        file.write(b"".join(struct.pack("<HH", *pair) for pair in pairs))
+        file.write(struct.pack(f"<{len(numbers)}H", *numbers))
+
+
+def read_pairs(path):
+    with open(path, "rb") as file:
+        return list(struct.iter_unpack("<HH", file.read(4 * N_MERGES)))
+
+
 def pack(bpe_path, json_path, out_path):
     bpe, vocab = read_checked(bpe_path, "vocab.bpe"), read_checked(json_path, "encoder.json")
     ids = {word: i for i, word in enumerate(byte_symbols())}
@@ -61,15 +106,11 @@ def pack(bpe_path, json_path, out_path):
         pairs.append((ids[left], ids[right]))
         ids[left + right] = 256 + rank
     assert len(pairs) == N_MERGES and tables(pairs) == (bpe, vocab)
-    with open(out_path, "wb") as file:
-        file.write(b"".join(struct.pack("<HH", *pair) for pair in pairs))
+    write(out_path, pairs)
 
 
 def unpack(in_path, folder):
-    with open(in_path, "rb") as file:
-        data = file.read()
-    assert len(data) == 4 * N_MERGES
-    merges, vocab = tables(list(struct.iter_unpack("<HH", data)))
+    merges, vocab = tables(read_pairs(in_path))
     for name, text in (("merges.txt", merges), ("vocab.json", vocab)):
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)
@@ -80,6 +121,8 @@ def main():
         pack(*sys.argv[2:])
     elif len(sys.argv) == 4 and sys.argv[1] == "unpack":
         unpack(*sys.argv[2:])
+    elif len(sys.argv) == 3 and sys.argv[1] == "displace":
+        write(sys.argv[2], read_pairs(sys.argv[2]))
     else:
         sys.exit(__doc__)
 

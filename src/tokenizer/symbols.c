@@ -182,6 +182,24 @@ static bool place_all(limn_symbols *s, buckets *b) {
   return true;
 }
 
+/* Enters all pairs by displacements that are known; false where two of them meet. */
+static bool place_known(limn_symbols *s, const unsigned char *known, size_t n) {
+  size_t n_places = (size_t)1 << (32 - s->pair_shift), n_wrong = 0;
+  if (n != (size_t)1 << (64 - s->bucket_shift)) return false;
+  for (size_t i = 0; i < n; i++)
+    s->displacements[i] = (uint16_t)(known[2 * i] | known[2 * i + 1] << 8);
+  memset(s->pairs, -1, n_places * sizeof *s->pairs);
+  for (uint32_t i = 256; i < s->n; i++) {
+    if (!is_pair(s, i)) continue;
+    uint64_t hash = hash_of(s, i);
+    uint32_t displacement = s->displacements[hash >> s->bucket_shift];
+    uint64_t *place = &s->pairs[limn_symbols_place(hash, displacement, s->pair_shift)];
+    n_wrong += *place != UINT64_MAX;
+    *place = limn_symbols_key(s->lefts[i], s->rights[i]) << 22 | i;
+  }
+  return n_wrong == 0;
+}
+
 static int bits_for(size_t n) {
   int bits = 6;
   while ((size_t)1 << bits < n)
@@ -201,20 +219,16 @@ static uint64_t factor_of(const limn_symbols *s, uint64_t attempt) {
 
 #define MOST_ATTEMPTS 32
 
-limn_status limn_symbols_finish(limn_symbols *s, const char *where, limn_error *err) {
-  size_t n = s->n - 256;
-  int pair_bits = bits_for(n + n / 4), bucket_bits = bits_for(n / 4);
-  buckets b = {.n = (size_t)1 << bucket_bits};
-  s->pair_shift = 32 - pair_bits;
-  s->bucket_shift = 64 - bucket_bits;
-  s->pairs = limn_alloc_aligned((size_t)1 << pair_bits, sizeof *s->pairs);
-  s->displacements = limn_resize(NULL, b.n, sizeof *s->displacements);
+/* Finds displacements for all buckets, and enters all pairs. */
+static limn_status place_anew(limn_symbols *s, const char *where, limn_error *err) {
+  size_t n = s->n - 256, n_places = (size_t)1 << (32 - s->pair_shift);
+  buckets b = {.n = (size_t)1 << (64 - s->bucket_shift)};
   b.starts = limn_resize(NULL, b.n + 1, sizeof *b.starts);
   b.pairs = limn_resize(NULL, n + 1, sizeof *b.pairs);
   b.order = limn_resize(NULL, b.n, sizeof *b.order);
-  b.taken = limn_resize(NULL, ((size_t)1 << pair_bits) / 64, sizeof *b.taken);
+  b.taken = limn_resize(NULL, n_places / 64, sizeof *b.taken);
   limn_status status = LIMN_OK;
-  if (!s->pairs || !s->displacements || !b.starts || !b.pairs || !b.order || !b.taken)
+  if (!b.starts || !b.pairs || !b.order || !b.taken)
     status = limn_out_of_memory(err, "a table of merges");
   bool is_done = status != LIMN_OK;
   for (uint64_t attempt = 0; !is_done && attempt < MOST_ATTEMPTS; attempt++) {
@@ -226,6 +240,20 @@ limn_status limn_symbols_finish(limn_symbols *s, const char *where, limn_error *
                             "%s: no table holds its %zu merges", where, n);
   buckets_deinit(&b);
   return status;
+}
+
+limn_status limn_symbols_finish(limn_symbols *s, const char *where, const unsigned char *known,
+                                size_t n_known, limn_error *err) {
+  size_t n = s->n - 256;
+  int pair_bits = bits_for(n + n / 4), bucket_bits = bits_for(n / 4);
+  s->pair_shift = 32 - pair_bits;
+  s->bucket_shift = 64 - bucket_bits;
+  s->pairs = limn_alloc_aligned((size_t)1 << pair_bits, sizeof *s->pairs);
+  s->displacements = limn_resize(NULL, (size_t)1 << bucket_bits, sizeof *s->displacements);
+  if (!s->pairs || !s->displacements) return limn_out_of_memory(err, "a table of merges");
+  s->factor = factor_of(s, 0);
+  if (known && place_known(s, known, n_known)) return LIMN_OK;
+  return place_anew(s, where, err);
 }
 
 /* ---- neighbours ---------------------------------------------------------------------------------

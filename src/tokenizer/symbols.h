@@ -44,8 +44,13 @@ void limn_symbols_deinit(limn_symbols *s);
  * made. Precondition: there is room, and the pair has no merge yet.
  */
 void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id, size_t length);
-/* Makes the table of pairs when all symbols are there. MEMORY, UNSUPPORTED. */
-limn_status limn_symbols_finish(limn_symbols *s, const char *where, limn_error *err);
+/*
+ * Makes the table of pairs when all symbols are there. `known` has the n_known buckets'
+ * displacements, two bytes each, the lower first, where somebody has found them before; or is NULL.
+ * What it says is checked, and found anew where it is not so. MEMORY, UNSUPPORTED.
+ */
+limn_status limn_symbols_finish(limn_symbols *s, const char *where, const unsigned char *known,
+                                size_t n_known, limn_error *err);
 
 /* What two bytes merge to, or LIMN_NO_SYMBOL. */
 static inline uint32_t limn_symbols_of_bytes(const limn_symbols *s, const unsigned char *two) {

@@ -267,7 +267,7 @@ static limn_status add_symbols(limn_tokenizer *t, const char *where, const limn_
   for (size_t i = 0; i < n; i++)
     limn_symbols_add(s, s->of_ids[merges[i].left], s->of_ids[merges[i].right], merges[i].result,
                      text_size(t, merges[i].result));
-  return limn_symbols_finish(s, where, err);
+  return limn_symbols_finish(s, where, NULL, 0, err);
 }
 
 limn_status limn_tokenizer_finish(limn_tokenizer *t, const char *where, limn_error *err) {

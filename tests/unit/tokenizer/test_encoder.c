@@ -267,7 +267,7 @@ static void every_pair_is_found(void **state) {
         if (kind == 3 && i > 0) left = 255 + i;
         limn_symbols_add(&s, left, right, 0, 2);
       }
-      CHECK_OK(limn_symbols_finish(&s, "pairs", &err), err);
+      CHECK_OK(limn_symbols_finish(&s, "pairs", NULL, 0, &err), err);
       size_t n_found = 0;
       for (uint32_t left = 0; left < 256 + n; left++) {
         for (uint32_t right = 0; right < 256 + n; right++) {
@@ -282,6 +282,43 @@ static void every_pair_is_found(void **state) {
       limn_symbols_deinit(&s);
     }
   }
+}
+
+/* Displacements that are known are taken if they keep all pairs apart; else they are found. */
+static void known_displacements_are_checked(void **state) {
+  (void)state;
+  enum { N = 300, BUCKETS = 128 };
+  int32_t byte_ids[256] = {0};
+  unsigned char known[2][2 * BUCKETS] = {{0}};
+  limn_error err;
+  for (int round = 0; round < 4; round++) {
+    limn_symbols s = {0};
+    CHECK_OK(limn_symbols_start(&s, "pairs", 256 + N, 256, byte_ids, &err), err);
+    for (uint32_t i = 0; i < N; i++)
+      limn_symbols_add(&s, i % 256, (i * 7 + i / 256) % 256, 0, 2);
+    /* Zeros put all pairs into one place; then what is right, then one too few. */
+    CHECK_OK(limn_symbols_finish(&s, "pairs", round ? known[round / 2] : NULL,
+                                 round == 3 ? BUCKETS - 1 : BUCKETS, &err),
+             err);
+    for (uint32_t i = 0; i < N; i++)
+      assert_int_equal(limn_symbols_find(&s, i % 256, (i * 7 + i / 256) % 256), 256 + i);
+    for (size_t i = 0; i < BUCKETS; i++) {
+      if (round == 0) {
+        known[1][2 * i] = (unsigned char)s.displacements[i];
+        known[1][2 * i + 1] = (unsigned char)(s.displacements[i] >> 8);
+      }
+      assert_int_equal(s.displacements[i], known[1][2 * i] | known[1][2 * i + 1] << 8);
+    }
+    limn_symbols_deinit(&s);
+  }
+}
+
+static void gpt2_knows_its_displacements(void **state) {
+  (void)state;
+  extern const unsigned char limn_gpt2_merges[];
+  const unsigned char *known = limn_gpt2_merges + 200000;
+  for (size_t i = 0; i < 16384; i++)
+    assert_int_equal(gpt2->symbols.displacements[i], known[2 * i] | known[2 * i + 1] << 8);
 }
 
 /* The first of three letters: zeros also stand behind what is shorter than a register. */
@@ -329,7 +366,7 @@ static void random_symbols(limn_symbols *s, uint32_t *seed, bool is_ordered) {
     if (right >= 256) right = 256 + number[right - 256];
     limn_symbols_add(s, left, right, (int32_t)(256 + k), lengths[256 + i]);
   }
-  CHECK_OK(limn_symbols_finish(s, "random", &err), err);
+  CHECK_OK(limn_symbols_finish(s, "random", NULL, 0, &err), err);
 }
 
 static void check_merging(const limn_symbols *s, const unsigned char *piece, size_t n) {
@@ -570,7 +607,7 @@ static void runs_are_copied(void **state) {
       uint32_t half = i > 0 ? 255 + i : 'a';
       limn_symbols_add(&s, half, half, 0, (size_t)2 << i);
     }
-    CHECK_OK(limn_symbols_finish(&s, "powers", &err), err);
+    CHECK_OK(limn_symbols_finish(&s, "powers", NULL, 0, &err), err);
     limn_merger counting = {"counting", count_small, count_large, count_several};
     worker = limn_loop_best()->merger;
     bytes_of_windows = 0;
@@ -612,7 +649,7 @@ static void tokens_longer_than_windows(void **state) {
   limn_symbols_add(&s, 'a', 'a', 256, 2);
   for (uint32_t i = 1; i < 12; i++)
     limn_symbols_add(&s, 255 + i, 255 + i, (int32_t)(256 + i), (size_t)2 << i);
-  CHECK_OK(limn_symbols_finish(&s, "powers", &err), err);
+  CHECK_OK(limn_symbols_finish(&s, "powers", NULL, 0, &err), err);
   static unsigned char piece[5000];
   memset(piece, 'a', sizeof piece);
   for (size_t n = 1; n <= sizeof piece; n += 1 + n / 3)
@@ -1014,6 +1051,8 @@ int main(void) {
       cmocka_unit_test(a_budget_gives_the_first_ids),
       cmocka_unit_test(long_pieces_stand_in_their_place),
       cmocka_unit_test(every_pair_is_found),
+      cmocka_unit_test(known_displacements_are_checked),
+      cmocka_unit_test(gpt2_knows_its_displacements),
       cmocka_unit_test(windows_merge_by_definition),
       cmocka_unit_test(windows_merge_together),
       cmocka_unit_test(repetitions_merge_as_by_the_heap),
