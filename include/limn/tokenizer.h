@@ -131,8 +131,9 @@ typedef struct limn_batch {
 /*
  * Encodes n texts on a team of threads (NULL: on the caller's), each of which has a cache of
  * up to cache_bytes meanwhile. Ids wait for their place while a text before theirs is still being
- * encoded. Threads share a long text where no special tokens count. MEMORY; ARGUMENT for the first
- * text with a refused special token.
+ * encoded: on several threads that may be as much memory as the ids again. Threads share a long
+ * text where no special tokens count. MEMORY; ARGUMENT for the first text with a refused special
+ * token.
  */
 LIMN_API limn_status limn_tokenizer_encode_batch(const limn_tokenizer *t, limn_pool *pool,
                                                  const limn_text *texts, size_t n,

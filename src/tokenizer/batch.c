@@ -1,11 +1,12 @@
 /*
  * batch.c - encoding many texts on a team of threads.
  *
- * Each worker has an encoder and takes the next few texts, a step, until none are left. Where a
- * step's ids belong is known when all before it are done: until then they wait in a buffer. Steps
- * are taken in their order, so mostly few wait, in buffers that are used again and stay in the
- * processor's cache; and the result does not depend on who did what. Long texts are cut (cut.h).
- * One worker alone cuts nothing and writes the result at once.
+ * The texts are in blocks, one for each worker or more. A worker with its encoder goes through a
+ * block step by step, some texts at a time: what is alike mostly stands together, and then is
+ * learned once. When no block is left it takes steps from the block of which most is left. Where a
+ * step's ids belong is known when all before it are done; until then they wait. So the result does
+ * not depend on who did what. Long texts are cut (cut.h). One worker alone cuts nothing and writes
+ * the result at once.
  */
 #include "tokenizer/cut.h"
 
@@ -13,14 +14,22 @@
 #include <stdatomic.h>
 #include <string.h>
 
-/* The ids of a step, without offsets. */
+/* The ids of the spans from `first` up to `end`, without offsets. */
 typedef struct part {
   limn_tokens ids;
-  size_t step;
+  size_t first, end;
 } part;
 
+/* Spans up to `end`, of which `next` is the first that nobody has taken. On a cache line alone. */
+typedef struct block {
+  atomic_size_t next;
+  size_t end;
+  unsigned char apart[64 - 2 * sizeof(size_t)];
+} block;
+
 typedef struct worker {
-  part *parts;               /* those that wait, in their order, and behind them free ones */
+  block *block;
+  part *parts;               /* those that wait, the latest last, and behind them free ones */
   size_t n_waiting, n_parts; /* of them all */
   size_t n_failed;           /* the span at which it failed */
   limn_status status;
@@ -32,19 +41,21 @@ typedef struct job {
   const limn_text *texts;
   const limn_span *spans; /* what is encoded, or NULL: the texts as they are */
   size_t n;               /* spans, or texts */
-  size_t n_bytes, step, cache_bytes;
+  size_t n_bytes, block_bytes, step, cache_bytes;
   limn_special special;
   worker *workers;
   size_t n_workers;
-  atomic_size_t next; /* the first span that nobody has taken */
-  size_t *ends;       /* of spans: where in the text encoding ended; or NULL */
+  block *blocks;
+  size_t n_blocks;
+  atomic_size_t next_block;
+  atomic_bool is_wrong; /* a span begins where no piece does */
+  size_t *ends;         /* of spans: where in the text encoding ended; or NULL */
   /* Changed by who has the lock alone: ids, and starts up to that of span n_placed. */
   pthread_rwlock_t lock;
   int32_t *ids;
-  size_t *starts; /* starts[i + 1] is how many ids span i has, before its step has its place */
+  size_t *starts; /* starts[i + 1] is how many ids span i has, before it has its place */
   size_t capacity, n_placed;
-  bool *is_done; /* (steps) */
-  bool is_wrong; /* a span begins where no piece does */
+  bool *is_done; /* (n) */
 } job;
 
 /* Steps of about so many bytes: few enough for the lock, short enough to end at the same time. */
@@ -57,15 +68,14 @@ typedef struct job {
 #define LEAST_SPAN 32768
 #define MOST_SPAN  ((size_t)1 << 20)
 
+/* Blocks are no larger, or too many ids would wait. */
+#define MOST_BLOCK ((size_t)1 << 23)
+
 static size_t step_of(const job *j) {
   size_t bytes = j->n_bytes / j->n_workers / STEPS_EACH;
   bytes = bytes < LEAST_STEP ? LEAST_STEP : bytes > MOST_STEP ? MOST_STEP : bytes;
   size_t step = bytes / (j->n_bytes / (j->n + 1) + 1);
   return step ? step : 1;
-}
-
-static size_t end_of_step(const job *j, size_t first) {
-  return j->n - first < j->step ? j->n : first + j->step;
 }
 
 /* What texts of so many bytes take as a rule; more where that is not enough. */
@@ -94,41 +104,48 @@ static bool begins_well(const job *j, size_t i) {
   return !j->ends || j->spans[i].from == 0 || j->spans[i].from == j->ends[i - 1];
 }
 
-/* Notes that the step that begins with this span is done, and gives places to all that have none
- * before them to wait for. */
-static limn_status note_done(job *j, size_t first, limn_error *err) {
+/* Notes that these spans are done, and gives places to all that have none before them to wait for.
+ */
+static limn_status note_done(job *j, size_t first, size_t end, limn_error *err) {
   size_t *starts = j->starts;
   pthread_rwlock_wrlock(&j->lock);
-  j->is_done[first / j->step] = true;
-  while (j->n_placed < j->n && j->is_done[j->n_placed / j->step]) {
-    size_t end = end_of_step(j, j->n_placed);
-    for (; j->n_placed < end; j->n_placed++) {
-      j->is_wrong |= !begins_well(j, j->n_placed);
-      starts[j->n_placed + 1] += starts[j->n_placed];
-    }
+  memset(j->is_done + first, true, end - first);
+  for (; j->n_placed < j->n && j->is_done[j->n_placed]; j->n_placed++) {
+    if (!begins_well(j, j->n_placed)) atomic_store(&j->is_wrong, true);
+    starts[j->n_placed + 1] += starts[j->n_placed];
   }
-  if (j->is_wrong) atomic_store(&j->next, j->n);
   limn_status status = grow_ids(j, starts[j->n_placed], err);
   pthread_rwlock_unlock(&j->lock);
   return status;
 }
 
-/* Copies the ids of those steps that have a place. */
+/* Copies a part to its place, a little at a time: others wait for the lock. */
+static void put_part(job *j, const part *p) {
+  enum { MOST = 16384 };
+  for (size_t at = 0, n; at < p->ids.n; at += n) {
+    n = p->ids.n - at < MOST ? p->ids.n - at : MOST;
+    pthread_rwlock_rdlock(&j->lock);
+    memcpy(j->ids + j->starts[p->first] + at, p->ids.ids + at, n * sizeof *p->ids.ids);
+    pthread_rwlock_unlock(&j->lock);
+  }
+}
+
+/* Copies the parts that have a place. */
 static void put_parts(job *j, worker *w) {
-  size_t n = 0;
+  size_t n_left = 0;
   pthread_rwlock_rdlock(&j->lock);
-  for (; n < w->n_waiting && w->parts[n].step < j->n_placed; n++) {
-    const part *p = &w->parts[n];
-    if (p->ids.n > 0)
-      memcpy(j->ids + j->starts[p->step], p->ids.ids, p->ids.n * sizeof *p->ids.ids);
-  }
+  size_t n_placed = j->n_placed;
   pthread_rwlock_unlock(&j->lock);
-  for (size_t i = 0; n > 0 && i < w->n_waiting - n; i++) {
-    part placed = w->parts[i];
-    w->parts[i] = w->parts[i + n];
-    w->parts[i + n] = placed;
+  for (size_t i = 0; i < w->n_waiting; i++) {
+    part p = w->parts[i];
+    if (p.end <= n_placed) {
+      put_part(j, &p);
+    } else {
+      w->parts[i] = w->parts[n_left];
+      w->parts[n_left++] = p;
+    }
   }
-  w->n_waiting -= n;
+  w->n_waiting = n_left;
 }
 
 static void put_rest(void *user, size_t number) {
@@ -139,7 +156,7 @@ static void put_rest(void *user, size_t number) {
 /* ---- encoding -----------------------------------------------------------------------------------
  */
 
-/* A cache of more bytes than so many for each of a text is never used. */
+/* A cache of more bytes than so many for each of a text is hardly of use. */
 #define CACHE_A_BYTE 2
 
 /* An encoder for a worker's share of the texts. */
@@ -151,22 +168,38 @@ static limn_status make_encoder(const job *j, limn_encoder **out, limn_error *er
   return status;
 }
 
-static part *free_part(worker *w, size_t first, limn_error *err) {
-  if (w->n_waiting == w->n_parts) {
-    size_t n = 2 * w->n_parts + 4;
-    part *parts = limn_resize(w->parts, n, sizeof *parts);
-    if (!parts) {
-      (void)limn_out_of_memory(err, "the tokens of texts");
-      return NULL;
-    }
-    memset(parts + w->n_parts, 0, (n - w->n_parts) * sizeof *parts);
-    w->parts = parts;
-    w->n_parts = n;
-  }
-  part *p = &w->parts[w->n_waiting];
-  p->step = first;
+static limn_status more_parts(worker *w, limn_error *err) {
+  size_t n = 2 * w->n_parts + 4;
+  part *parts = limn_resize(w->parts, n, sizeof *parts);
+  if (!parts) return limn_out_of_memory(err, "the tokens of texts");
+  memset(parts + w->n_parts, 0, (n - w->n_parts) * sizeof *parts);
+  w->parts = parts;
+  w->n_parts = n;
+  return LIMN_OK;
+}
+
+/* Room for as many ids as a block has. */
+static limn_status widen(const job *j, part *p, limn_error *err) {
+  size_t wanted = ids_expected(j->block_bytes);
+  if (p->ids.capacity >= wanted) return LIMN_OK;
+  int32_t *ids = limn_resize(p->ids.ids, wanted, sizeof *ids);
+  if (!ids) return limn_out_of_memory(err, "the tokens of texts");
+  limn_want_huge_pages(ids, wanted * sizeof *ids);
+  p->ids.ids = ids;
+  p->ids.capacity = wanted;
+  return LIMN_OK;
+}
+
+/* The part that ends where this span begins, or a new one; the last of those that wait. */
+static limn_status part_for(const job *j, worker *w, size_t first, limn_error *err) {
+  if (w->n_waiting > 0 && w->parts[w->n_waiting - 1].end == first)
+    return widen(j, &w->parts[w->n_waiting - 1], err);
+  limn_status status = w->n_waiting == w->n_parts ? more_parts(w, err) : LIMN_OK;
+  if (status != LIMN_OK) return status;
+  part *p = &w->parts[w->n_waiting++];
+  p->first = p->end = first;
   p->ids.n = 0;
-  return p;
+  return LIMN_OK;
 }
 
 static limn_status encode_one(job *j, limn_encoder *e, limn_tokens *ids, size_t i,
@@ -183,18 +216,33 @@ static limn_status encode_one(job *j, limn_encoder *e, limn_tokens *ids, size_t 
   return status;
 }
 
-static void encode_step(job *j, limn_encoder *e, worker *w, size_t first) {
-  part *p = free_part(w, first, &w->err);
+static void encode_step(job *j, limn_encoder *e, worker *w, size_t first, size_t end) {
   w->n_failed = first;
-  w->status = p ? LIMN_OK : LIMN_ERROR_MEMORY;
-  for (size_t i = first, end = end_of_step(j, first); i < end && w->status == LIMN_OK; i++) {
-    w->status = encode_one(j, e, &p->ids, i, &w->err);
+  w->status = part_for(j, w, first, &w->err);
+  for (size_t i = first; i < end && w->status == LIMN_OK; i++) {
+    w->status = encode_one(j, e, &w->parts[w->n_waiting - 1].ids, i, &w->err);
     w->n_failed = i;
   }
   if (w->status != LIMN_OK) return;
-  w->n_waiting++;
-  w->status = note_done(j, first, &w->err);
+  w->parts[w->n_waiting - 1].end = end;
+  w->status = note_done(j, first, end, &w->err);
   if (w->status == LIMN_OK) put_parts(j, w);
+}
+
+static size_t left_in(block *b) {
+  size_t next = atomic_load_explicit(&b->next, memory_order_relaxed);
+  return next < b->end ? b->end - next : 0;
+}
+
+/* The next block, or the one of which most is left, or NULL. */
+static block *next_block(job *j) {
+  size_t i = atomic_fetch_add(&j->next_block, 1);
+  if (i < j->n_blocks) return &j->blocks[i];
+  block *best = &j->blocks[0];
+  for (i = 1; i < j->n_blocks; i++) {
+    if (left_in(&j->blocks[i]) > left_in(best)) best = &j->blocks[i];
+  }
+  return left_in(best) > 0 ? best : NULL;
 }
 
 static void work(void *user, size_t number) {
@@ -202,12 +250,15 @@ static void work(void *user, size_t number) {
   worker *w = &j->workers[number];
   limn_encoder *e;
   w->status = make_encoder(j, &e, &w->err);
-  while (w->status == LIMN_OK) {
-    size_t first = atomic_fetch_add(&j->next, j->step);
-    if (first >= j->n) break;
-    encode_step(j, e, w, first);
+  w->block = next_block(j);
+  while (w->status == LIMN_OK && w->block && !atomic_load(&j->is_wrong)) {
+    size_t first = atomic_fetch_add(&w->block->next, j->step);
+    if (first < w->block->end)
+      encode_step(j, e, w, first,
+                  w->block->end - first < j->step ? w->block->end : first + j->step);
+    else
+      w->block = next_block(j);
   }
-  if (w->status != LIMN_OK) atomic_store(&j->next, j->n); /* those before it are all taken */
   limn_encoder_free(e);
 }
 
@@ -232,21 +283,44 @@ static limn_status run_team(job *j, limn_pool *pool, limn_error *err) {
   return status;
 }
 
+static size_t bytes_of(const job *j, size_t i) {
+  return j->spans ? j->spans[i].to - j->spans[i].from : j->texts[i].n;
+}
+
+static limn_status make_blocks(job *j, limn_error *err) {
+  size_t bytes = j->n_bytes / j->n_workers + 1;
+  j->block_bytes = bytes < MOST_BLOCK ? bytes : MOST_BLOCK;
+  j->blocks = limn_alloc_zeroed(j->n_bytes / j->block_bytes + 1, sizeof *j->blocks);
+  if (!j->blocks) return limn_out_of_memory(err, "the tokens of texts");
+  size_t n = 0, first = 0, size = 0;
+  for (size_t i = 0; i < j->n; i++) {
+    size += bytes_of(j, i);
+    if (size < j->block_bytes && i + 1 < j->n) continue;
+    atomic_init(&j->blocks[n].next, first);
+    j->blocks[n++].end = first = i + 1;
+    size = 0;
+  }
+  j->n_blocks = n;
+  return LIMN_OK;
+}
+
 /* Encodes spans, or texts, into j->ids and j->starts. */
 static limn_status encode_on_team(job *j, limn_pool *pool, limn_error *err) {
   j->step = step_of(j);
   j->workers = limn_alloc_zeroed(j->n_workers, sizeof *j->workers);
-  j->is_done = limn_alloc_zeroed(j->n / j->step + 1, sizeof *j->is_done);
+  j->is_done = limn_alloc_zeroed(j->n + 1, sizeof *j->is_done);
   limn_status status = LIMN_OK;
   if (!j->workers || !j->is_done) status = limn_out_of_memory(err, "the tokens of texts");
+  if (status == LIMN_OK) status = make_blocks(j, err);
   if (status == LIMN_OK && j->n_bytes > 0) status = grow_ids(j, 1, err);
-  if (status == LIMN_OK) status = run_team(j, pool, err);
+  if (status == LIMN_OK && j->n > 0) status = run_team(j, pool, err);
   for (size_t i = 0; j->workers && i < j->n_workers; i++) {
     for (size_t k = 0; k < j->workers[i].n_parts; k++)
       limn_tokens_deinit(&j->workers[i].parts[k].ids);
     limn_free(j->workers[i].parts);
   }
   limn_free(j->workers);
+  limn_free(j->blocks);
   limn_free(j->is_done);
   return status;
 }
