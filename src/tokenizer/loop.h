@@ -122,8 +122,8 @@ static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsign
  * What the text's pieces are, in their order: those that were hot, and gaps where one was missed.
  * Its bucket has been asked for; memory is slow, and while it answers more of the text is split.
  */
-#define ENOUGH_PIECES 256
-#define ENOUGH_MISSED 64
+#define ENOUGH_PIECES 1024
+#define ENOUGH_MISSED 256
 #define MOST_PIECES   (ENOUGH_PIECES + SPAN_PIECES)
 #define MOST_MISSED   (ENOUGH_MISSED + SPAN_PIECES)
 /* So many spans with nothing beyond ASCII, and it is expected no more. */
