@@ -127,20 +127,6 @@ static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer
   c->n_used += put(c, hash, key, answer);
 }
 
-limn_answer limn_cache_find(const limn_cache *c, uint32_t hash, const uint64_t key[2]) {
-  size_t at = limn_bucket_of(c->n_buckets, hash);
-  limn_answer answer = {LIMN_ANSWER_NONE, 0};
-  for (size_t beside = 0; beside < 2; beside++) {
-    const limn_bucket *b = &c->buckets[at ^ beside];
-    for (size_t i = 0; i < LIMN_BUCKET; i++) {
-      bool is_it = ((b->keys[i][0] ^ key[0]) | (b->keys[i][1] ^ key[1])) == 0;
-      answer = is_it ? b->answers[i] : answer;
-    }
-    if (limn_bucket_used(b) < LIMN_BUCKET) break;
-  }
-  return answer;
-}
-
 /* ---- the store ----------------------------------------------------------------------------------
  */
 

@@ -139,8 +139,21 @@ void limn_cache_deinit(limn_cache *c);
 /* Makes an empty cache as large as a text of so many bytes will at least need. */
 void limn_cache_expect(limn_cache *c, size_t bytes);
 
-/* What a key has, whose hash is `hash`; or NONE. */
-limn_answer limn_cache_find(const limn_cache *c, uint32_t hash, const uint64_t key[2]);
+/* What a key has, whose hash is `hash`; or NONE, which is taken to be the rule. */
+static inline limn_answer limn_cache_find(const limn_cache *c, uint32_t hash,
+                                          const uint64_t key[2]) {
+  size_t at = limn_bucket_of(c->n_buckets, hash);
+  for (size_t beside = 0; beside < 2; beside++) {
+    const limn_bucket *b = &c->buckets[at ^ beside];
+    for (size_t i = 0; i < LIMN_BUCKET; i++) {
+      if (__builtin_expect(b->keys[i][0] == key[0], 0) && b->keys[i][1] == key[1])
+        return b->answers[i];
+    }
+    if (__builtin_expect(b->keys[LIMN_BUCKET - 1][1] == 0, 1)) break; /* none was left over */
+  }
+  return (limn_answer){LIMN_ANSWER_NONE, 0};
+}
+
 /* Keeps the ids of a short piece that is not there; its answer, or NONE where there is no room. */
 limn_answer limn_cache_keep(limn_cache *c, uint32_t hash, const uint64_t key[2], const int32_t *ids,
                             size_t n_ids);

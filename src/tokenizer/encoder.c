@@ -293,7 +293,7 @@ static void merge_group(const limn_encoder *e, group *g) {
   e->loop->merger->several(s, g->windows, g->n);
   for (size_t i = 0; i < g->n; i++) {
     for (size_t k = 0; k < g->windows[i].n_out; k++)
-      g->ids[i][k] = s->ids[symbols[i][k]];
+      g->ids[i][k] = limn_symbols_id(s, symbols[i][k]);
   }
 }
 
@@ -320,14 +320,14 @@ static bool learn_at_once(limn_encoder *e, uint32_t hash, const uint64_t key[2],
   return true;
 }
 
-void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
-                        limn_answer *answers) {
+void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *hashes,
+                        const uint32_t *which, size_t n, limn_answer *answers) {
   group g;
   g.n = 0;
   for (size_t i = 0; i < n; i++) {
     const uint64_t *key = keys[which[i]];
     g.which[g.n] = which[i];
-    g.hashes[g.n] = e->loop->hash(key[0], key[1]);
+    g.hashes[g.n] = hashes[which[i]];
     g.windows[g.n] =
         (limn_window){.bytes = (const unsigned char *)key, .n = (size_t)(key[1] >> 56)};
     g.n += !learn_at_once(e, g.hashes[g.n], key, &answers[which[i]]);

@@ -82,10 +82,10 @@ limn_status limn_encoder_piece_waiting(limn_encoder *e, const unsigned char *pie
                                        limn_error *err);
 /*
  * Finds what short pieces are that were not found where they are looked for first, and keeps it:
- * keys[which[i]] is the key, answers[which[i]] becomes the answer.
+ * keys[which[i]] is the key, hashes[which[i]] its hash, answers[which[i]] becomes the answer.
  */
-void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *which, size_t n,
-                        limn_answer *answers);
+void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32_t *hashes,
+                        const uint32_t *which, size_t n, limn_answer *answers);
 /*
  * The same for pieces of 16 bytes and more, of which which[i] are the number and the length; NONE
  * where one has to be encoded by itself.

@@ -134,7 +134,7 @@ typedef struct waiting {
   unsigned n_mixed; /* spans for which characters beyond ASCII are to be expected */
   limn_answer answers[MOST_PIECES + SPAN_SLACK];
   /* Of each that was missed: which piece it is, its key, where its bucket and its bytes are. */
-  uint32_t missed[MOST_MISSED + SPAN_SLACK];
+  uint32_t missed[MOST_MISSED + SPAN_SLACK], hashes[MOST_MISSED + 8];
   uint64_t keys[MOST_MISSED + 8][2];
   const limn_bucket *buckets[MOST_MISSED + 8];
   const unsigned char *pieces[MOST_MISSED + 8];
@@ -261,10 +261,9 @@ static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigne
 }
 #endif
 
-/* The bucket with this key, which is asked for. */
-static INLINE const limn_bucket *ask(const limn_bucket *buckets, size_t n_buckets,
-                                     const uint64_t key[2]) {
-  const limn_bucket *bucket = buckets + limn_bucket_of(n_buckets, hash_key(key[0], key[1]));
+/* The bucket with this hash, which is asked for. */
+static INLINE const limn_bucket *ask(const limn_bucket *buckets, size_t n_buckets, uint32_t hash) {
+  const limn_bucket *bucket = buckets + limn_bucket_of(n_buckets, hash);
   __builtin_prefetch(bucket);
   __builtin_prefetch(bucket->answers);
   return bucket;
@@ -291,7 +290,9 @@ static NOINLINE void take_span(const limn_cache *c, waiting *w, span *s) {
       uint32_t length = where[k] & 63;
       w->pieces[base + k] = piece;
       make_key(piece, length, w->keys[base + k]);
-      w->buckets[base + k] = ask(buckets, n_buckets, w->keys[base + k]);
+      uint32_t hash = hash_key(w->keys[base + k][0], w->keys[base + k][1]);
+      w->hashes[base + k] = hash;
+      w->buckets[base + k] = ask(buckets, n_buckets, hash);
       w->longs[n_longs][0] = (uint32_t)(base + k);
       w->longs[n_longs][1] = length;
       n_longs += length > LIMN_SHORT_PIECE;
@@ -300,7 +301,7 @@ static NOINLINE void take_span(const limn_cache *c, waiting *w, span *s) {
   for (size_t i = first_long; i < n_longs; i++) {
     uint32_t at = w->longs[i][0];
     limn_hash_piece(w->pieces[at], w->longs[i][1], w->keys[at]);
-    w->buckets[at] = ask(buckets, n_buckets, w->keys[at]);
+    w->buckets[at] = ask(buckets, n_buckets, hash_key(w->keys[at][0], w->keys[at][1]));
   }
   w->n_longs = n_longs;
 }
@@ -385,7 +386,7 @@ static INLINE void resolve_long(limn_encoder *e, waiting *w) {
 
 /* Short pieces that their buckets do not have. */
 static INLINE void resolve_unknown(limn_encoder *e, waiting *w, size_t n_unknown) {
-  limn_encoder_learn(e, w->keys, w->unknown, n_unknown, w->found);
+  limn_encoder_learn(e, w->keys, w->hashes, w->unknown, n_unknown, w->found);
   for (size_t i = 0; i < n_unknown; i++) {
     uint32_t at = w->unknown[i];
     limn_answer answer = w->found[at];

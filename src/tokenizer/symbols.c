@@ -246,6 +246,9 @@ limn_status limn_symbols_finish(limn_symbols *s, const char *where, const unsign
                                 size_t n_known, limn_error *err) {
   size_t n = s->n - 256;
   int pair_bits = bits_for(n + n / 4), bucket_bits = bits_for(n / 4);
+  for (s->same_from = s->n; s->same_from > 0; s->same_from--) {
+    if (s->ids[s->same_from - 1] != (int32_t)s->same_from - 1) break;
+  }
   s->pair_shift = 32 - pair_bits;
   s->bucket_shift = 64 - bucket_bits;
   s->pairs = limn_alloc_aligned((size_t)1 << pair_bits, sizeof *s->pairs);

@@ -19,7 +19,8 @@
 
 typedef struct limn_symbols {
   uint32_t n;
-  int32_t *ids;     /* (n) the token that each is */
+  int32_t *ids;       /* (n) the token that each is */
+  uint32_t same_from; /* from this one on, the token's number is the symbol's */
   uint32_t *of_ids; /* (vocab_size) and back, LIMN_NO_SYMBOL for a token that merging never gives */
   uint32_t *lefts;  /* (n) what each was merged from; of a byte, nothing */
   uint32_t *rights; /* (n) */
@@ -51,6 +52,13 @@ void limn_symbols_add(limn_symbols *s, uint32_t left, uint32_t right, int32_t id
  */
 limn_status limn_symbols_finish(limn_symbols *s, const char *where, const unsigned char *known,
                                 size_t n_known, limn_error *err);
+
+/* The token that a symbol is; of most tokenizers only those of bytes have to be looked up. */
+static inline int32_t limn_symbols_id(const limn_symbols *s, uint32_t symbol) {
+  bool is_same = symbol >= s->same_from;
+  int32_t id = s->ids[is_same ? 0 : symbol];
+  return is_same ? (int32_t)symbol : id;
+}
 
 /* What two bytes merge to, or LIMN_NO_SYMBOL. */
 static inline uint32_t limn_symbols_of_bytes(const limn_symbols *s, const unsigned char *two) {
