@@ -80,7 +80,7 @@ static size_t step_of(const job *j) {
 
 /* What texts of so many bytes take as a rule; more where that is not enough. */
 static size_t ids_expected(size_t n_bytes) {
-  return n_bytes / 3 + 64;
+  return n_bytes / 2 + 64;
 }
 
 /* ---- where ids belong ---------------------------------------------------------------------------
