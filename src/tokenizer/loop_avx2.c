@@ -232,6 +232,7 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
   const __m128i most = _mm_set1_epi16(has_zero(s) ? -1 : LIMN_HOT_PIECE);
   const __m128i end = _mm_set1_epi16((short)s->size);
   const size_t n = s->n;
+  const unsigned char *const text = s->text;
   size_t n_missed = 0;
   unsigned miss = 0;
   for (size_t i = 0; i <= 8; i += 8) /* what is looked up beside the last has no bytes */
@@ -243,8 +244,8 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
     __m256i lengths = _mm256_broadcastsi128_si256(_mm_andnot_si128(is_long, length));
     __m256i low = _mm256_cmpgt_epi8(_mm256_shuffle_epi8(lengths, of_low), inside);
     __m256i high = _mm256_cmpgt_epi8(_mm256_shuffle_epi8(lengths, of_high), inside);
-    low = _mm256_and_si256(low, four_keys(s->text, places));
-    high = _mm256_and_si256(high, four_keys(s->text, places + 4));
+    low = _mm256_and_si256(low, four_keys(text, places));
+    high = _mm256_and_si256(high, four_keys(text, places + 4));
     unsigned hit = four_entries(hots, low, by, answers + i) |
                    four_entries(hots, high, by, answers + i + 4) << 4;
     miss = ((unsigned)_mm_movemask_epi8(_mm_packs_epi16(is_long, is_long)) | ~hit) & 0xff;
@@ -259,6 +260,30 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
     n_missed += (size_t)__builtin_popcount(miss);
   }
   return n_missed - (n % 8 ? (size_t)__builtin_popcount(miss >> n % 8) : 0);
+}
+
+/* The bits of a mask up to its n-th one, or more where it has fewer. */
+static inline uint64_t below_nth(uint64_t mask, unsigned n) {
+  while (--n > 0)
+    mask &= mask - 1;
+  uint64_t last = _blsi_u64(mask);
+  return last | (last - 1);
+}
+
+/* For each byte of the mask eight places, of which those that are too many are written over. */
+static inline void take_block(span *s, size_t at, const unsigned char *text, size_t offset,
+                              uint64_t starts, unsigned shift) {
+  uint16_t *places = s->where + at;
+  __m128i first = _mm_set1_epi16((short)offset);
+  (void)text;
+  (void)shift;
+  for (unsigned i = 0; i < 64; i += 8) {
+    const uint64_t *chosen = &limn_chosen[starts >> i & 255];
+    __m128i numbers = _mm_cvtepu8_epi16(_mm_loadl_epi64((const __m128i *)(const void *)chosen));
+    _mm_storeu_si128((__m128i *)(void *)places, _mm_add_epi16(numbers, first));
+    first = _mm_add_epi16(first, _mm_set1_epi16(8));
+    places += __builtin_popcountll(starts & (uint64_t)255 << i);
+  }
 }
 
 static inline unsigned sign_bits(__m256i of) {
@@ -296,6 +321,7 @@ static uint32_t hash_key(uint64_t low, uint64_t high) {
 }
 
 #define LIMN_LOOP_WAY
+#define LIMN_LOOP_TAKE
 #define LIMN_LOOP_HOT
 #define LIMN_LOOP_HASH
 #define LIMN_LOOP        limn_loop_avx2
