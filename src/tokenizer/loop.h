@@ -7,10 +7,11 @@
  *
  * classify fills what ASCII's bytes are, and `high`. Where the file defines LIMN_LOOP_KEYS,
  * make_key is its own as well; where LIMN_LOOP_WAY, find_way; where LIMN_LOOP_TAKE, below_nth and
- * take_block; where LIMN_LOOP_HOT, look_up_hot, stored_among and put_ids; where
- * LIMN_LOOP_TYPOGRAPHIC, so is classify_typographic, which fills what dashes and quotation marks
- * are and says whether there is more beyond ASCII; where LIMN_LOOP_HIGH, so is classify_high, which
- * does as limn_block_classes does; false where some bytes are no characters.
+ * take_block; where LIMN_LOOP_HOT, look_up_hot; where LIMN_LOOP_STORED, stored_among; where
+ * LIMN_LOOP_PUT, put_ids; where LIMN_LOOP_TYPOGRAPHIC, so is classify_typographic, which fills what
+ * dashes and quotation marks are and says whether there is more beyond ASCII; where LIMN_LOOP_HIGH,
+ * so is classify_high, which does as limn_block_classes does; false where some bytes are no
+ * characters.
  *
  *     blocks --(take_block)--> a span of pieces --(look_up_hot)--> answers, or missed
  *     missed --(ask, and later resolve)--> answers from buckets, or not known: merged, and kept
@@ -239,7 +240,9 @@ static INLINE size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
   }
   return n_missed;
 }
+#endif
 
+#ifndef LIMN_LOOP_STORED
 /* Of eight answers, the bits 2i of those that have ids, and neither one nor two. */
 static inline uint32_t stored_among(const limn_answer *answers) {
   uint32_t found = 0;
@@ -247,6 +250,9 @@ static inline uint32_t stored_among(const limn_answer *answers) {
     found |= (uint32_t)limn_answer_has_stored(answers[i]) << 2 * i;
   return found;
 }
+#endif
+
+#ifndef LIMN_LOOP_PUT
 
 /* The ids of the answers from one up to another of eight, which have none, one or two; their end.
  */

@@ -6,12 +6,11 @@
 #include <immintrin.h>
 #endif
 
-#include "tokenizer/kinds.h"
+#include "tokenizer/encoder.h"
 
 #if defined(__AVX2__)
 
 #include "tokenizer/chosen.h"
-#include "tokenizer/encoder.h"
 #include "tokenizer/split_blocks.h"
 
 /* ---- what the bytes are -------------------------------------------------------------------------
@@ -126,10 +125,6 @@ static inline bool classify_typographic(const unsigned char *text, limn_block *b
 
 #define LIMN_LOOP_TYPOGRAPHIC
 
-static inline uint64_t equal_to(const unsigned char *text, unsigned char byte) {
-  return equal(load(text), load(text + 32), (char)byte);
-}
-
 static inline uint64_t from(const unsigned char *text, unsigned char byte) {
   const __m256i least = _mm256_set1_epi8((char)byte);
   __m256i low = load(text), high = load(text + 32);
@@ -149,12 +144,30 @@ static inline __m256i among_64(const uint8_t *table, __m256i bytes) {
 #undef ROW
 }
 
-static inline void look_up_64(const unsigned char *text, const uint8_t *table, uint64_t found[4]) {
-  __m256i low = among_64(table, load(text)), high = among_64(table, load(text + 32));
-  found[0] = BITS_OF(low, high, 0);
-  found[1] = BITS_OF(low, high, 1);
-  found[2] = BITS_OF(low, high, 2);
-  found[3] = BITS_OF(low, high, 3);
+typedef struct found_classes {
+  __m256i low, high;
+} found_classes;
+
+static inline __m256i look_up_half(const unsigned char *text, const unsigned char *at, unsigned n,
+                                   const uint8_t *table, __m256i *found) {
+  __m256i same = _mm256_cmpeq_epi8(load(text), _mm256_set1_epi8((char)at[0]));
+  if (n == 2)
+    same = _mm256_and_si256(same, _mm256_cmpeq_epi8(load(text + 1), _mm256_set1_epi8((char)at[1])));
+  *found = _mm256_or_si256(*found, _mm256_and_si256(same, among_64(table, load(text + n))));
+  return same;
+}
+
+static inline uint64_t look_up(const unsigned char *text, const unsigned char *at, unsigned n,
+                               const uint8_t *table, found_classes *found) {
+  __m256i low = look_up_half(text, at, n, table, &found->low);
+  return mask_of(low, look_up_half(text + 32, at, n, table, &found->high));
+}
+
+static inline void masks_of(found_classes found, uint64_t classes[4]) {
+  classes[0] = BITS_OF(found.low, found.high, 0);
+  classes[1] = BITS_OF(found.low, found.high, 1);
+  classes[2] = BITS_OF(found.low, found.high, 2);
+  classes[3] = BITS_OF(found.low, found.high, 3);
 }
 
 #include "tokenizer/split_pages.h"
@@ -323,6 +336,8 @@ static uint32_t hash_key(uint64_t low, uint64_t high) {
 #define LIMN_LOOP_WAY
 #define LIMN_LOOP_TAKE
 #define LIMN_LOOP_HOT
+#define LIMN_LOOP_STORED
+#define LIMN_LOOP_PUT
 #define LIMN_LOOP_HASH
 #define LIMN_LOOP        limn_loop_avx2
 #define LIMN_LOOP_ISA    "avx2"

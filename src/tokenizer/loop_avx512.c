@@ -253,6 +253,8 @@ static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigne
 #define LIMN_LOOP_WAY
 #define LIMN_LOOP_TAKE
 #define LIMN_LOOP_HOT
+#define LIMN_LOOP_STORED
+#define LIMN_LOOP_PUT
 /* Two steps of CRC-32C (Castagnoli 1993), which the processor has. */
 static uint32_t hash_key(uint64_t low, uint64_t high) {
   return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, low), high);
