@@ -36,7 +36,7 @@ typedef struct span {
 } span;
 
 /* What is merged at once. */
-#define LIMN_GROUP 32
+#define LIMN_GROUP 64
 
 /* ---- the encoder --------------------------------------------------------------------------------
  */
