@@ -91,9 +91,9 @@ LIMN_API void limn_encoder_free(limn_encoder *e);
 
 /*
  * Writes the first `capacity` ids of the text's tokens to `ids`, and how many to *n_ids. *n_bytes
- * (or NULL) is how much of the text they cover: n, or less where the capacity was too small.
- * Allocates nothing, but for a piece that is longer than any before. MEMORY, ARGUMENT (a refused
- * special token).
+ * (or NULL) is how much of the text they cover: n, or less where the capacity was too small. Places
+ * of `ids` behind the last may be written to. Allocates nothing, but for a piece that is longer
+ * than any before. MEMORY, ARGUMENT (a refused special token).
  */
 LIMN_API limn_status limn_encoder_encode(limn_encoder *e, const char *text, size_t n,
                                          limn_special special, int32_t *ids, size_t capacity,
