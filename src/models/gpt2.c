@@ -29,7 +29,7 @@
 #include "base/memory.h"
 #include "models/model.h"
 #include "models/run.h"
-#include "nn/cache.h"
+#include "nn/kv_cache.h"
 
 #include <math.h>
 #include <stdatomic.h>
@@ -76,24 +76,24 @@ void limn_run_take(limn_run *run, limn_arena *arena) {
 _Static_assert((int)LIMN_QUERY_BLOCK <= (int)LIMN_TILE, "what a cache takes at once");
 
 /* A layer's keys and values. */
-static limn_cache cache_of(const limn_model *model, const limn_sequence *s, int layer) {
-  limn_cache c = {.kernels = model->kernels,
-                  .n_ctx = s->n_ctx,
-                  .n_head = model->config.n_head,
-                  .d_head = model->config.d_head,
-                  .has_word_keys = model->arithmetic != LIMN_ARITHMETIC_F32,
-                  .has_half_values = model->arithmetic == LIMN_ARITHMETIC_INT8};
-  if (s->keys) c.keys = s->keys + (size_t)layer * limn_cache_keys_size(&c);
-  if (s->values) c.values = s->values + (size_t)layer * limn_cache_values_size(&c);
+static limn_kv_cache cache_of(const limn_model *model, const limn_sequence *s, int layer) {
+  limn_kv_cache c = {.kernels = model->kernels,
+                     .n_ctx = s->n_ctx,
+                     .n_head = model->config.n_head,
+                     .d_head = model->config.d_head,
+                     .has_word_keys = model->arithmetic != LIMN_ARITHMETIC_F32,
+                     .has_half_values = model->arithmetic == LIMN_ARITHMETIC_INT8};
+  if (s->keys) c.keys = s->keys + (size_t)layer * limn_kv_cache_keys_size(&c);
+  if (s->values) c.values = s->values + (size_t)layer * limn_kv_cache_values_size(&c);
   return c;
 }
 
 void limn_sequence_take(limn_sequence *s, const limn_model *model, int64_t n_logits,
                         limn_arena *arena) {
   const limn_config *c = limn_model_config(model);
-  limn_cache cache = cache_of(model, s, 0);
-  s->keys = limn_arena_take(arena, (size_t)c->n_layer, limn_cache_keys_size(&cache));
-  s->values = limn_arena_take(arena, (size_t)c->n_layer, limn_cache_values_size(&cache));
+  limn_kv_cache cache = cache_of(model, s, 0);
+  s->keys = limn_arena_take(arena, (size_t)c->n_layer, limn_kv_cache_keys_size(&cache));
+  s->values = limn_arena_take(arena, (size_t)c->n_layer, limn_kv_cache_values_size(&cache));
   s->logits = limn_arena_take(arena, (size_t)n_logits, (size_t)c->vocab_size * sizeof(float));
 }
 
@@ -123,8 +123,8 @@ bool limn_point_needs_heads(limn_point point) {
 void limn_gpt2_copy_cache(const limn_model *model, limn_sequence *to, const limn_sequence *from,
                           int first_layer, int64_t length) {
   for (int i = first_layer; i < model->config.n_layer; i++) {
-    limn_cache a = cache_of(model, to, i), b = cache_of(model, from, i);
-    limn_cache_copy(&a, &b, length);
+    limn_kv_cache a = cache_of(model, to, i), b = cache_of(model, from, i);
+    limn_kv_cache_copy(&a, &b, length);
   }
 }
 
@@ -354,8 +354,8 @@ static void store_task(void *user, size_t i) {
   int64_t first = i == 0 ? s->past : panel * LIMN_PANEL;
   if (end > s->past + s->n) end = s->past + s->n;
   const float *keys = rows_of(s, t->run->qkv, step) + (first - s->past) * step + d;
-  limn_cache cache = cache_of(model, s, t->layer);
-  limn_cache_store(&cache, first, end - first, keys, keys + d, step);
+  limn_kv_cache cache = cache_of(model, s, t->layer);
+  limn_kv_cache_store(&cache, first, end - first, keys, keys + d, step);
 }
 
 /* Shows the new queries, keys and values; what the observers leave of the latter goes to the cache.
@@ -436,9 +436,9 @@ static void raw_scores(const attention *a, block b, int64_t n_key, float *scores
   const limn_run *run = a->run;
   const limn_config *c = &run->model->config;
   const float *queries = rows_of(b.s, run->qkv, run->qkv_step) + b.first * run->qkv_step;
-  limn_cache cache = cache_of(run->model, b.s, a->layer);
-  limn_cache_scores(&cache, b.head, queries + b.head * c->d_head, run->qkv_step, b.n, n_key, scores,
-                    stride);
+  limn_kv_cache cache = cache_of(run->model, b.s, a->layer);
+  limn_kv_cache_scores(&cache, b.head, queries + b.head * c->d_head, run->qkv_step, b.n, n_key,
+                       scores, stride);
 }
 
 /* Divides by sqrt(d_head) and puts -inf where the key lies behind the query. */
@@ -477,9 +477,9 @@ static void mix_values(const attention *a, block b, bool is_all, const float *pa
   const limn_config *c = &run->model->config;
   float *z = rows_of(b.s, run->normalized, run->d_step) + b.first * run->d_step;
   int64_t n_seen = is_all ? b.n_key : b.s->past + b.first + 1;
-  limn_cache cache = cache_of(run->model, b.s, a->layer);
-  limn_cache_mix(&cache, b.head, pattern, stride, b.n, n_seen, is_all, z + b.head * c->d_head,
-                 run->d_step);
+  limn_kv_cache cache = cache_of(run->model, b.s, a->layer);
+  limn_kv_cache_mix(&cache, b.head, pattern, stride, b.n, n_seen, is_all, z + b.head * c->d_head,
+                    run->d_step);
 }
 
 static uint8_t wanted_scores(const limn_run *run, const limn_sequence *s, int layer) {

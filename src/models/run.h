@@ -25,7 +25,7 @@ typedef struct limn_sequence {
   int64_t n_logits;   /* how many of the last rows get logits; 0 for none */
   bool is_invariant;  /* no pass with it uses tiles */
 
-  unsigned char *keys, *values; /* of each layer, limn_cache */
+  unsigned char *keys, *values; /* of each layer, limn_kv_cache */
   float *logits;                /* (n_logits, vocab_size) */
 
   /* Only where something watches; NULL otherwise. */

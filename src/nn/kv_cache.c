@@ -1,5 +1,5 @@
 /*
- * cache.c - attention on cached keys and values: Vaswani et al. 2017, equation 1, whose two
+ * kv_cache.c - attention on cached keys and values: Vaswani et al. 2017, equation 1, whose two
  * products are those of a linear layer with the keys, or the values, as weights.
  *
  * A score, and what a query mixes, is summed in an order that depends on the query and what it sees
@@ -7,7 +7,7 @@
  * bfloat16 two positions lie beside each other, and a query that sees only the first of the last
  * two must not meet the second, not even times 0: it might be NaN. It gets a copy without it.
  */
-#include "nn/cache.h"
+#include "nn/kv_cache.h"
 
 #include <string.h>
 
@@ -26,7 +26,7 @@ static int64_t parts_of(int64_t n, int64_t size) {
 /* ---- where they lie ---------------------------------------------------------------------------
  */
 
-static int64_t width_of(const limn_cache *c) {
+static int64_t width_of(const limn_kv_cache *c) {
   return c->n_head * c->d_head;
 }
 
@@ -36,37 +36,37 @@ static size_t words_size(int64_t n) {
 }
 
 /* Bytes of one head's keys in a panel of positions. */
-static size_t head_size(const limn_cache *c) {
+static size_t head_size(const limn_kv_cache *c) {
   int64_t rest = c->d_head % LIMN_WORDS;
   if (!c->has_word_keys) return limn_panel_size(LIMN_FORMAT_F32, c->d_head);
   return (size_t)(c->d_head / LIMN_WORDS) * words_size(LIMN_WORDS) + (rest ? words_size(rest) : 0);
 }
 
-static unsigned char *keys_at(const limn_cache *c, int64_t panel, int64_t head) {
+static unsigned char *keys_at(const limn_kv_cache *c, int64_t panel, int64_t head) {
   return c->keys + (size_t)(panel * c->n_head + head) * head_size(c);
 }
 
 /* Rounded values: 64 numbers of a head, from `e` on. */
-static unsigned char *values_at(const limn_cache *c, int64_t head, int64_t e) {
+static unsigned char *values_at(const limn_kv_cache *c, int64_t head, int64_t e) {
   int64_t panel = head * parts_of(c->d_head, LIMN_PANEL) + e / LIMN_PANEL;
   return c->values + (size_t)panel * limn_panel_size(LIMN_FORMAT_BF16, c->n_ctx);
 }
 
-static size_t keys_size(const limn_cache *c, int64_t n) {
+static size_t keys_size(const limn_kv_cache *c, int64_t n) {
   return (size_t)(parts_of(n, LIMN_PANEL) * c->n_head) * head_size(c);
 }
 
-size_t limn_cache_keys_size(const limn_cache *c) {
+size_t limn_kv_cache_keys_size(const limn_kv_cache *c) {
   return keys_size(c, c->n_ctx);
 }
 
-size_t limn_cache_values_size(const limn_cache *c) {
+size_t limn_kv_cache_values_size(const limn_kv_cache *c) {
   if (!c->has_half_values) return (size_t)(c->n_ctx * width_of(c)) * sizeof(float);
   return (size_t)(c->n_head * parts_of(c->d_head, LIMN_PANEL)) *
          limn_panel_size(LIMN_FORMAT_BF16, c->n_ctx);
 }
 
-void limn_cache_copy(const limn_cache *to, const limn_cache *from, int64_t n) {
+void limn_kv_cache_copy(const limn_kv_cache *to, const limn_kv_cache *from, int64_t n) {
   memcpy(to->keys, from->keys, keys_size(from, n));
   if (!from->has_half_values) {
     memcpy(to->values, from->values, (size_t)(n * width_of(from)) * sizeof(float));
@@ -82,7 +82,7 @@ void limn_cache_copy(const limn_cache *to, const limn_cache *from, int64_t n) {
  */
 
 /* Keys (n, d_head) of a head, from `column` on. A pair of words moves like a float. */
-static void store_words(const limn_cache *c, unsigned char *block, int64_t column, int64_t n,
+static void store_words(const limn_kv_cache *c, unsigned char *block, int64_t column, int64_t n,
                         const float *keys, int64_t step) {
   int16_t words[LIMN_WORDS];
   float pairs[LIMN_PANEL * LIMN_WORDS / 2];
@@ -101,7 +101,7 @@ static void store_words(const limn_cache *c, unsigned char *block, int64_t colum
 }
 
 /* Keys of one panel of positions, from `column` on. */
-static void store_keys(const limn_cache *c, int64_t panel, int64_t column, int64_t n,
+static void store_keys(const limn_kv_cache *c, int64_t panel, int64_t column, int64_t n,
                        const float *keys, int64_t step) {
   for (int64_t head = 0; head < c->n_head; head++) {
     unsigned char *to = keys_at(c, panel, head);
@@ -114,7 +114,7 @@ static void store_keys(const limn_cache *c, int64_t panel, int64_t column, int64
 }
 
 /* The second position of a pair, whose first is there already. */
-static void store_second(const limn_cache *c, unsigned char *pair, int64_t width,
+static void store_second(const limn_kv_cache *c, unsigned char *pair, int64_t width,
                          const float *values) {
   uint16_t halves[LIMN_PANEL];
   c->kernels->round_bf16(width, values, halves);
@@ -123,7 +123,7 @@ static void store_second(const limn_cache *c, unsigned char *pair, int64_t width
 }
 
 /* Up to 64 numbers of a head, `width`, of positions that lie in one panel of positions. */
-static void store_rounded_values(const limn_cache *c, unsigned char *panel, int64_t width,
+static void store_rounded_values(const limn_kv_cache *c, unsigned char *panel, int64_t width,
                                  int64_t first, int64_t n, const float *values, int64_t step) {
   _Alignas(64) float rows[LIMN_PANEL * LIMN_PANEL];
   if (first % 2) {
@@ -136,7 +136,7 @@ static void store_rounded_values(const limn_cache *c, unsigned char *panel, int6
   c->kernels->pack(LIMN_FORMAT_BF16, panel + limn_panel_size(LIMN_FORMAT_BF16, first), n, rows);
 }
 
-static void store_values(const limn_cache *c, int64_t first, int64_t n, const float *values,
+static void store_values(const limn_kv_cache *c, int64_t first, int64_t n, const float *values,
                          int64_t step) {
   if (!c->has_half_values) {
     float *to = (float *)(void *)c->values + first * width_of(c);
@@ -150,8 +150,8 @@ static void store_values(const limn_cache *c, int64_t first, int64_t n, const fl
                            values + head * c->d_head + e, step);
 }
 
-void limn_cache_store(const limn_cache *c, int64_t first, int64_t n, const float *keys,
-                      const float *values, int64_t step) {
+void limn_kv_cache_store(const limn_kv_cache *c, int64_t first, int64_t n, const float *keys,
+                         const float *values, int64_t step) {
   while (n > 0) {
     int64_t column = first % LIMN_PANEL, count = least(n, LIMN_PANEL - column);
     store_keys(c, first / LIMN_PANEL, column, count, keys, step);
@@ -166,8 +166,9 @@ void limn_cache_store(const limn_cache *c, int64_t first, int64_t n, const float
 /* ---- scores -----------------------------------------------------------------------------------
  */
 
-static void rounded_scores(const limn_cache *c, int64_t head, const float *queries, int64_t q_step,
-                           int64_t n, int64_t n_key, float *scores, int64_t s_step) {
+static void rounded_scores(const limn_kv_cache *c, int64_t head, const float *queries,
+                           int64_t q_step, int64_t n, int64_t n_key, float *scores,
+                           int64_t s_step) {
   int16_t words[LIMN_TILE * LIMN_WORDS];
   float scale[LIMN_TILE];
   size_t at = 0;
@@ -188,8 +189,8 @@ static void rounded_scores(const limn_cache *c, int64_t head, const float *queri
   }
 }
 
-void limn_cache_scores(const limn_cache *c, int64_t head, const float *queries, int64_t q_step,
-                       int64_t n, int64_t n_key, float *scores, int64_t s_step) {
+void limn_kv_cache_scores(const limn_kv_cache *c, int64_t head, const float *queries,
+                          int64_t q_step, int64_t n, int64_t n_key, float *scores, int64_t s_step) {
   if (c->has_word_keys) {
     rounded_scores(c, head, queries, q_step, n, n_key, scores, s_step);
     return;
@@ -203,7 +204,7 @@ void limn_cache_scores(const limn_cache *c, int64_t head, const float *queries, 
 /* ---- mixing values ----------------------------------------------------------------------------
  */
 
-static void mix_exactly(const limn_cache *c, int64_t head, const float *pattern, int64_t p_step,
+static void mix_exactly(const limn_kv_cache *c, int64_t head, const float *pattern, int64_t p_step,
                         int64_t n, int64_t n_seen, bool is_square, float *out, int64_t out_step) {
   const int64_t step = width_of(c);
   for (int64_t e = 0; e < c->d_head; e += LIMN_PANEL) {
@@ -286,8 +287,8 @@ static void mix_rounded(const mix *m) {
   }
 }
 
-void limn_cache_mix(const limn_cache *c, int64_t head, const float *pattern, int64_t p_step,
-                    int64_t n, int64_t n_seen, bool is_square, float *out, int64_t out_step) {
+void limn_kv_cache_mix(const limn_kv_cache *c, int64_t head, const float *pattern, int64_t p_step,
+                       int64_t n, int64_t n_seen, bool is_square, float *out, int64_t out_step) {
   if (!c->has_half_values) {
     mix_exactly(c, head, pattern, p_step, n, n_seen, is_square, out, out_step);
     return;
