@@ -37,11 +37,6 @@ static inline uint64_t mask_of(__m256i low, __m256i high) {
 #define BITS_OF(low, high, bit)                                                                    \
   mask_of(_mm256_slli_epi16(low, 7 - (bit)), _mm256_slli_epi16(high, 7 - (bit)))
 
-static inline uint64_t equal(__m256i low, __m256i high, char byte) {
-  const __m256i wanted = _mm256_set1_epi8(byte);
-  return mask_of(_mm256_cmpeq_epi8(low, wanted), _mm256_cmpeq_epi8(high, wanted));
-}
-
 /* Ones in the bytes from one to another: moved to the end of what is positive. */
 static inline __m256i is_between(__m256i bytes, int first, int last) {
   __m256i moved = _mm256_add_epi8(bytes, _mm256_set1_epi8((char)(127 - last)));
