@@ -5,13 +5,19 @@
  *
  *     static inline void classify(const unsigned char *text, limn_block *b)
  *
- * classify fills what ASCII's bytes are, and `high`. Where the file defines LIMN_LOOP_KEYS,
- * make_key is its own as well; where LIMN_LOOP_WAY, find_way; where LIMN_LOOP_TAKE, below_nth and
- * take_block; where LIMN_LOOP_HOT, look_up_hot; where LIMN_LOOP_STORED, stored_among; where
- * LIMN_LOOP_PUT, put_ids; where LIMN_LOOP_TYPOGRAPHIC, so is classify_typographic, which fills what
- * dashes and quotation marks are and says whether there is more beyond ASCII; where LIMN_LOOP_HIGH,
- * so is classify_high, which does as limn_block_classes does; false where some bytes are no
- * characters.
+ * classify fills what ASCII's bytes are, and `high`. What else a file may have of its own, and what
+ * it defines then:
+ *
+ *     LIMN_LOOP_TYPOGRAPHIC  typographic: where characters from U+2010 to U+2027 begin
+ *     LIMN_LOOP_HIGH         classify_high: as limn_block_classes; false if some are no characters
+ *     LIMN_LOOP_KEYS         make_key
+ *     LIMN_LOOP_HASH         hash_key
+ *     LIMN_LOOP_WAY          find_way
+ *     LIMN_LOOP_NTH          below_nth
+ *     LIMN_LOOP_TAKE         take_block
+ *     LIMN_LOOP_HOT          look_up_hot
+ *     LIMN_LOOP_STORED       stored_among
+ *     LIMN_LOOP_PUT          put_ids
  *
  *     blocks --(take_block)--> a span of pieces --(look_up_hot)--> answers, or missed
  *     missed --(ask, and later resolve)--> answers from buckets, or not known: merged, and kept
@@ -47,12 +53,25 @@ static inline bool classify_high(const unsigned char *text, limn_block *b, uint6
 }
 #endif
 
-#ifndef LIMN_LOOP_TYPOGRAPHIC
-static inline bool classify_typographic(const unsigned char *text, limn_block *b) {
+/*
+ * Dashes, quotation marks, bullets, the ellipsis: U+2010 to U+2027, E2 80 90 to E2 80 A7, are
+ * punctuation. Much of English has nothing else beyond ASCII, and which blocks have some cannot be
+ * foreseen, so they are looked for in all. Whether there is more.
+ */
+static INLINE bool classify_typographic(const unsigned char *text, limn_block *b) {
+#ifdef LIMN_LOOP_TYPOGRAPHIC
+  uint64_t is = typographic(text), tail = is << 1 | is << 2, cut = is & (uint64_t)3 << 62;
+  int end = cut ? __builtin_ctzll(cut) : 64;
+  b->n = (unsigned)end < b->n ? (unsigned)end : b->n;
+  b->tail = tail;
+  b->punct = is | tail;
+  b->visible |= is | tail;
+  return b->high != (is | tail);
+#else
   (void)text;
   return b->high != 0;
-}
 #endif
+}
 
 static NOINLINE void find_classes(const unsigned char *text, unsigned n, limn_block *b,
                                   uint64_t classes[4]) {
@@ -193,7 +212,7 @@ static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) 
 }
 #endif
 
-#ifndef LIMN_LOOP_TAKE
+#ifndef LIMN_LOOP_NTH
 /* The bits of a mask up to its n-th one, or more where it has fewer. */
 static inline uint64_t below_nth(uint64_t mask, unsigned n) {
   while (--n > 0)
@@ -201,7 +220,9 @@ static inline uint64_t below_nth(uint64_t mask, unsigned n) {
   uint64_t last = mask & (0 - mask);
   return last | (last - 1);
 }
+#endif
 
+#ifndef LIMN_LOOP_TAKE
 /* Eight at a time, of which too many are written over by the next: their number cannot be foreseen,
  * and this way it seldom matters. */
 static INLINE void take_block(span *s, size_t at, const unsigned char *text, size_t offset,

@@ -100,22 +100,15 @@ static inline __attribute__((always_inline)) void classify(const unsigned char *
   b->visible = between(low, high, '!', '~') & ~(letters | b->number);
 }
 
-/* The first bytes of U+2010 to U+2027: E2 80 90 to E2 80 A7. */
-static inline __m256i typographic(const unsigned char *text) {
+static inline __m256i is_typographic(const unsigned char *text) {
   __m256i is = _mm256_and_si256(_mm256_cmpeq_epi8(load(text), _mm256_set1_epi8((char)0xe2)),
                                 _mm256_cmpeq_epi8(load(text + 1), _mm256_set1_epi8((char)0x80)));
   return _mm256_and_si256(is, is_between(load(text + 2), 0x90, 0xa7));
 }
 
-/* Dashes, quotation marks, bullets, the ellipsis, as in loop_avx512.c. Whether there is more. */
-static inline bool classify_typographic(const unsigned char *text, limn_block *b) {
-  uint64_t is = mask_of(typographic(text), typographic(text + 32)), tail = is << 1 | is << 2;
-  unsigned cut = (unsigned)_tzcnt_u64(is & (uint64_t)3 << 62);
-  b->n = cut < b->n ? cut : b->n;
-  b->tail = tail;
-  b->punct = is | tail;
-  b->visible |= is | tail;
-  return b->high != (is | tail);
+/* Where characters from U+2010 to U+2027 begin. */
+static inline uint64_t typographic(const unsigned char *text) {
+  return mask_of(is_typographic(text), is_typographic(text + 32));
 }
 
 #define LIMN_LOOP_TYPOGRAPHIC
@@ -268,14 +261,6 @@ static inline size_t look_up_hot(span *s, const limn_hot *hots, unsigned shift,
     n_missed += (size_t)__builtin_popcount(miss);
   }
   return n_missed - (n % 8 ? (size_t)__builtin_popcount(miss >> n % 8) : 0);
-}
-
-/* The bits of a mask up to its n-th one, or more where it has fewer. */
-static inline uint64_t below_nth(uint64_t mask, unsigned n) {
-  while (--n > 0)
-    mask &= mask - 1;
-  uint64_t last = _blsi_u64(mask);
-  return last | (last - 1);
 }
 
 /* For each byte of the mask eight places, of which those that are too many are written over. */

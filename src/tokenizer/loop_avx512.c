@@ -41,24 +41,13 @@ static inline void classify(const unsigned char *text, limn_block *b) {
 #undef HAS
 }
 
-/*
- * Dashes, quotation marks, bullets, the ellipsis: U+2010 to U+2027, E2 80 90 to E2 80 A7, are
- * punctuation. Much of English has nothing else beyond ASCII, and which blocks have some cannot be
- * foreseen, so they are looked for in all. Whether there is more.
- */
-static inline bool classify_typographic(const unsigned char *text, limn_block *b) {
+/* Where characters from U+2010 to U+2027 begin. */
+static inline uint64_t typographic(const unsigned char *text) {
   const __m512i first = _mm512_loadu_si512(text), third = _mm512_loadu_si512(text + 2);
   uint64_t is = _mm512_cmpeq_epi8_mask(first, _mm512_set1_epi8((char)0xe2));
   is = _mm512_mask_cmpeq_epi8_mask(is, _mm512_loadu_si512(text + 1), _mm512_set1_epi8((char)0x80));
-  is = _mm512_mask_cmplt_epu8_mask(is, _mm512_sub_epi8(third, _mm512_set1_epi8((char)0x90)),
-                                   _mm512_set1_epi8(0x18));
-  uint64_t tail = is << 1 | is << 2;
-  unsigned cut = (unsigned)_tzcnt_u64(is & (uint64_t)3 << 62);
-  b->n = cut < b->n ? cut : b->n;
-  b->tail = tail;
-  b->punct = is | tail;
-  b->visible |= is | tail;
-  return b->high != (is | tail);
+  return _mm512_mask_cmplt_epu8_mask(is, _mm512_sub_epi8(third, _mm512_set1_epi8((char)0x90)),
+                                     _mm512_set1_epi8(0x18));
 }
 
 /* Of 256 bits at each of 64 places: bit `at` of byte `which`, as a mask. */
@@ -251,6 +240,7 @@ static inline int32_t *put_ids(int32_t *out, const limn_answer *answers, unsigne
 
 #define LIMN_LOOP_KEYS
 #define LIMN_LOOP_WAY
+#define LIMN_LOOP_NTH
 #define LIMN_LOOP_TAKE
 #define LIMN_LOOP_HOT
 #define LIMN_LOOP_STORED

@@ -97,16 +97,10 @@ static inline __attribute__((always_inline)) void classify(const unsigned char *
   b->visible = between(bytes, '!', '~') & ~(letters | b->number);
 }
 
-/* The first bytes of U+2010 to U+2027, E2 80 90 to E2 80 A7, as in loop_avx512.c. */
-static inline bool classify_typographic(const unsigned char *text, limn_block *b) {
-  uint64_t is = equal(vld4q_u8(text), 0xe2) & equal(vld4q_u8(text + 1), 0x80) &
-                between(vld4q_u8(text + 2), 0x90, 0xa7);
-  uint64_t tail = is << 1 | is << 2, cut = is & (uint64_t)3 << 62;
-  if (cut && (unsigned)__builtin_ctzll(cut) < b->n) b->n = (unsigned)__builtin_ctzll(cut);
-  b->tail = tail;
-  b->punct = is | tail;
-  b->visible |= is | tail;
-  return b->high != (is | tail);
+/* Where characters from U+2010 to U+2027 begin. */
+static inline uint64_t typographic(const unsigned char *text) {
+  return equal(vld4q_u8(text), 0xe2) & equal(vld4q_u8(text + 1), 0x80) &
+         between(vld4q_u8(text + 2), 0x90, 0xa7);
 }
 
 #define LIMN_LOOP_TYPOGRAPHIC
@@ -138,14 +132,6 @@ static inline void masks_of(found_classes found, uint64_t classes[4]) {
 
 /* ---- pieces -------------------------------------------------------------------------------------
  */
-
-/* The bits of a mask up to its n-th one, or more where it has fewer. */
-static inline uint64_t below_nth(uint64_t mask, unsigned n) {
-  while (--n > 0)
-    mask &= mask - 1;
-  uint64_t last = mask & (0 - mask);
-  return last | (last - 1);
-}
 
 /* For each byte of the mask eight places, of which those that are too many are written over. */
 static inline void take_block(span *s, size_t at, const unsigned char *text, size_t offset,
