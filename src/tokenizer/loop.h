@@ -125,9 +125,8 @@ static NOINLINE uint64_t starts_of_block(limn_pattern pattern, limn_block *b,
 
 /* The same for a pattern that is no constant. */
 static NOINLINE uint64_t starts_of_any(limn_pattern pattern, const unsigned char *text, unsigned n,
-                                       bool is_mixed, uint64_t *high) {
+                                       uint64_t *high) {
   limn_block b;
-  (void)is_mixed;
   look_at(text, n, &b);
   *high |= b.high;
   return starts_of_block(pattern, &b, text);
@@ -135,7 +134,7 @@ static NOINLINE uint64_t starts_of_any(limn_pattern pattern, const unsigned char
 
 static uint64_t block_of(limn_pattern pattern, const unsigned char *text, unsigned n) {
   uint64_t high = 0;
-  return starts_of_any(pattern, text, n, false, &high);
+  return starts_of_any(pattern, text, n, &high);
 }
 
 /*
@@ -582,7 +581,7 @@ static INLINE size_t run_span(const limn_cache *c, limn_pattern pattern, bool is
   }
   s.text = text;
   while (done < most && n <= SPAN_PIECES - BLOCK_PIECES) {
-    uint64_t starts = is_any ? starts_of_any(pattern, text + done, BLOCK, is_mixed, &high)
+    uint64_t starts = is_any ? starts_of_any(pattern, text + done, BLOCK, &high)
                              : starts_of(pattern, text + done, BLOCK, is_mixed, &high);
     /* What is behind the last that fits is for the next block. */
     if (__builtin_expect(__builtin_popcountll(starts) > BLOCK_PIECES + 1, 0))

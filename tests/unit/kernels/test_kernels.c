@@ -8,8 +8,7 @@
  * no more than (LIMN_CHAIN + chains + 1) u times the sum of |a b| (Higham 2002, section 3.1).
  */
 #include "check.h"
-
-#include "kernels/kernels.h"
+#include "tables.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -59,17 +58,6 @@ static void fill(float *x, int64_t n) {
   for (int64_t i = 0; i < n; i++)
     x[i] = next();
 }
-
-/* Each table that runs here, in turn. */
-static const limn_kernels *table_at(size_t i) {
-  size_t seen = 0;
-  for (size_t k = 0; limn_kernels_all[k]; k++)
-    if (limn_kernels_can_run(limn_kernels_all[k], limn_cpu_features()) && seen++ == i)
-      return limn_kernels_all[k];
-  return NULL;
-}
-
-#define FOR_EACH_TABLE(t) for (size_t i_##t = 0; (t = table_at(i_##t)); i_##t++)
 
 static double sum_bound(int64_t k) {
   return ((double)LIMN_CHAIN + (double)k / LIMN_CHAIN + 2) * U;

@@ -10,8 +10,8 @@
 #include "check.h"
 
 #include "base/memory.h"
-#include "kernels/kernels.h"
 #include "nn/kv_cache.h"
+#include "tables.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -30,14 +30,6 @@ static void fill(float *x, int64_t n) {
     seed = seed * 1664525u + 1013904223u;
     x[i] = (float)(int32_t)seed * 0x1p-31f;
   }
-}
-
-static const limn_kernels *table_at(size_t i) {
-  size_t seen = 0;
-  for (size_t k = 0; limn_kernels_all[k]; k++)
-    if (limn_kernels_can_run(limn_kernels_all[k], limn_cpu_features()) && seen++ == i)
-      return limn_kernels_all[k];
-  return NULL;
 }
 
 static limn_kv_cache new_cache(const limn_kernels *t, bool is_rounded, int64_t d_head) {
@@ -163,13 +155,13 @@ static void products_with_cached_keys_and_values(void **state) {
   fill(pattern, LIMN_TILE * N_CTX);
   fill(keys, N_CTX * MOST_WIDTH);
   fill(values, N_CTX * MOST_WIDTH);
-  for (size_t i = 0; (t = table_at(i)); i++)
-    for (int w = 0; w < 2 * N_WIDTHS; w++) {
-      limn_kv_cache c = new_cache(t, w % 2, widths[w / 2]);
-      store(&c, 0, LENGTH);
-      check_cache(&c, LENGTH);
-      free_cache(&c);
-    }
+  FOR_EACH_TABLE(t)
+  for (int w = 0; w < 2 * N_WIDTHS; w++) {
+    limn_kv_cache c = new_cache(t, w % 2, widths[w / 2]);
+    store(&c, 0, LENGTH);
+    check_cache(&c, LENGTH);
+    free_cache(&c);
+  }
 }
 
 /* In parts, position by position, over what was there before, and through a copy. */
@@ -178,29 +170,29 @@ static void the_way_into_the_cache_changes_no_bit(void **state) {
   enum { LENGTH = 131 };
   static float want[MOST_HEAD], got[MOST_HEAD];
   const limn_kernels *t;
-  for (size_t i = 0; (t = table_at(i)); i++)
-    for (int w = 0; w < 2 * N_WIDTHS; w++) {
-      limn_kv_cache a = new_cache(t, w % 2, widths[w / 2]), b = new_cache(t, w % 2, widths[w / 2]);
-      limn_kv_cache copy = new_cache(t, w % 2, widths[w / 2]);
-      size_t size = (size_t)a.d_head * sizeof *want;
-      store(&a, 0, LENGTH);
-      for (int64_t at = 0, next; at < LENGTH - 2; at = next) {
-        next = at + 1 + at % 9 < LENGTH - 2 ? at + 1 + at % 9 : LENGTH - 2;
-        store(&b, at, next);
-      }
-      limn_kv_cache_copy(&copy, &b, 101);
-      store(&copy, 99, LENGTH);
-      for (int64_t n = 90; n <= LENGTH; n++) {
-        limn_kv_cache_mix(&a, 1, pattern, N_CTX, 1, n, true, want, 0);
-        limn_kv_cache_mix(&copy, 1, pattern, N_CTX, 1, n, true, got, 0);
-        assert_memory_equal(want, got, size);
-      }
-      check_scores(&copy, 2, LIMN_TILE, LENGTH);
-      limn_kv_cache_mix(&a, 0, pattern, N_CTX, 1, LENGTH - 2, true, want, 0);
-      limn_kv_cache_mix(&b, 0, pattern, N_CTX, 1, LENGTH - 2, true, got, 0);
-      assert_memory_equal(want, got, size);
-      free_cache(&a), free_cache(&b), free_cache(&copy);
+  FOR_EACH_TABLE(t)
+  for (int w = 0; w < 2 * N_WIDTHS; w++) {
+    limn_kv_cache a = new_cache(t, w % 2, widths[w / 2]), b = new_cache(t, w % 2, widths[w / 2]);
+    limn_kv_cache copy = new_cache(t, w % 2, widths[w / 2]);
+    size_t size = (size_t)a.d_head * sizeof *want;
+    store(&a, 0, LENGTH);
+    for (int64_t at = 0, next; at < LENGTH - 2; at = next) {
+      next = at + 1 + at % 9 < LENGTH - 2 ? at + 1 + at % 9 : LENGTH - 2;
+      store(&b, at, next);
     }
+    limn_kv_cache_copy(&copy, &b, 101);
+    store(&copy, 99, LENGTH);
+    for (int64_t n = 90; n <= LENGTH; n++) {
+      limn_kv_cache_mix(&a, 1, pattern, N_CTX, 1, n, true, want, 0);
+      limn_kv_cache_mix(&copy, 1, pattern, N_CTX, 1, n, true, got, 0);
+      assert_memory_equal(want, got, size);
+    }
+    check_scores(&copy, 2, LIMN_TILE, LENGTH);
+    limn_kv_cache_mix(&a, 0, pattern, N_CTX, 1, LENGTH - 2, true, want, 0);
+    limn_kv_cache_mix(&b, 0, pattern, N_CTX, 1, LENGTH - 2, true, got, 0);
+    assert_memory_equal(want, got, size);
+    free_cache(&a), free_cache(&b), free_cache(&copy);
+  }
 }
 
 /* A value that is NaN reaches who sees it and nobody else. */
@@ -209,28 +201,27 @@ static void what_is_not_seen_reaches_nobody(void **state) {
   enum { LENGTH = 90 };
   static float want[LIMN_TILE * MOST_HEAD], got[LIMN_TILE * MOST_HEAD];
   const limn_kernels *t;
-  for (size_t i = 0; (t = table_at(i)); i++)
-    for (int w = 0; w < 2 * N_WIDTHS; w++)
-      for (int64_t bad = 70; bad < 72; bad++) {
-        limn_kv_cache a = new_cache(t, w % 2, widths[w / 2]),
-                      b = new_cache(t, w % 2, widths[w / 2]);
-        float *value = values + bad * width_of(&a), kept = *value;
-        store(&a, 0, LENGTH);
-        *value = NAN;
-        store(&b, 0, LENGTH);
-        *value = kept;
-        for (int64_t n = 1; n <= LIMN_TILE; n++) {
-          limn_kv_cache_mix(&a, 0, pattern, N_CTX, n, bad - n + 2, false, want, MOST_HEAD);
-          limn_kv_cache_mix(&b, 0, pattern, N_CTX, n, bad - n + 2, false, got, MOST_HEAD);
-          assert_true(isnan(got[(n - 1) * MOST_HEAD])); /* the last row sees it */
-          for (int64_t r = 0; r < n - 1; r++)
-            assert_memory_equal(want + r * MOST_HEAD, got + r * MOST_HEAD,
-                                (size_t)a.d_head * sizeof *want);
-          limn_kv_cache_mix(&b, 0, pattern, N_CTX, n, bad, true, got, MOST_HEAD);
-          assert_true(isfinite(got[(n - 1) * MOST_HEAD]));
-        }
-        free_cache(&a), free_cache(&b);
+  FOR_EACH_TABLE(t)
+  for (int w = 0; w < 2 * N_WIDTHS; w++)
+    for (int64_t bad = 70; bad < 72; bad++) {
+      limn_kv_cache a = new_cache(t, w % 2, widths[w / 2]), b = new_cache(t, w % 2, widths[w / 2]);
+      float *value = values + bad * width_of(&a), kept = *value;
+      store(&a, 0, LENGTH);
+      *value = NAN;
+      store(&b, 0, LENGTH);
+      *value = kept;
+      for (int64_t n = 1; n <= LIMN_TILE; n++) {
+        limn_kv_cache_mix(&a, 0, pattern, N_CTX, n, bad - n + 2, false, want, MOST_HEAD);
+        limn_kv_cache_mix(&b, 0, pattern, N_CTX, n, bad - n + 2, false, got, MOST_HEAD);
+        assert_true(isnan(got[(n - 1) * MOST_HEAD])); /* the last row sees it */
+        for (int64_t r = 0; r < n - 1; r++)
+          assert_memory_equal(want + r * MOST_HEAD, got + r * MOST_HEAD,
+                              (size_t)a.d_head * sizeof *want);
+        limn_kv_cache_mix(&b, 0, pattern, N_CTX, n, bad, true, got, MOST_HEAD);
+        assert_true(isfinite(got[(n - 1) * MOST_HEAD]));
       }
+      free_cache(&a), free_cache(&b);
+    }
 }
 
 int main(void) {
