@@ -51,12 +51,10 @@ INLINE void ask_ahead(const void *p) {
 /* `rows` and `vectors` are constants where this is inlined; `last` lanes of the last vector count.
  */
 INLINE void tile(int rows, int vectors, bool is_whole, int64_t last, int64_t k, const float *a,
-                 int64_t a_step, const float *b, int64_t b_step, const float *start, float *c,
-                 int64_t c_step, limn_sum sum) {
+                 int64_t a_step, const float *b, int64_t b_step, float *c, int64_t c_step,
+                 limn_sum sum) {
   int64_t begin = 0;
   do {
-    const float *from = start && begin == 0 ? start : c; /* what the chain is added to */
-    int64_t from_step = start && begin == 0 ? 0 : c_step;
     int64_t end = sum == LIMN_SUM_ON || k - begin < LIMN_CHAIN ? k : begin + LIMN_CHAIN;
     V s[LIMN_TILE][TILE_VECTORS];
 #pragma GCC unroll 8
@@ -88,17 +86,16 @@ INLINE void tile(int rows, int vectors, bool is_whole, int64_t last, int64_t k, 
       for (int v = 0; v < vectors; v++) {
         int64_t n = !is_whole && v == vectors - 1 ? last : LANES;
         float *to = c + r * c_step + v * LANES;
-        V before = is_added ? load(from + r * from_step + v * LANES, n) : V_SET(0);
-        store(to, n, is_added ? V_ADD(before, s[r][v]) : s[r][v]);
+        store(to, n, is_added ? V_ADD(load(to, n), s[r][v]) : s[r][v]);
       }
     begin = end;
   } while (begin < k);
 }
 
-#define TILE_ARGUMENTS k, a, a_step, b, b_step, start, c, c_step, sum
+#define TILE_ARGUMENTS k, a, a_step, b, b_step, c, c_step, sum
 #define TILE_PARAMETERS                                                                            \
-  int64_t k, const float *a, int64_t a_step, const float *b, int64_t b_step, const float *start,   \
-      float *c, int64_t c_step, limn_sum sum
+  int64_t k, const float *a, int64_t a_step, const float *b, int64_t b_step, float *c,             \
+      int64_t c_step, limn_sum sum
 
 /* All rows of one strip of columns, TILE_VECTORS vectors wide. */
 static void whole_strip(int64_t n, TILE_PARAMETERS) {
@@ -128,34 +125,31 @@ static void whole_strip(int64_t n, TILE_PARAMETERS) {
 /* The same for what is left of the columns, one vector at a time. */
 static void part_strip(int64_t n, int64_t width, TILE_PARAMETERS) {
   for (int64_t at = 0; at < width; at += LANES) {
-    const float *x = a, *from = start ? start + at : NULL;
+    const float *x = a;
     float *y = c + at;
     int64_t last = width - at < LANES ? width - at : LANES, left = n;
     for (; left >= LIMN_TILE; left -= LIMN_TILE, x += LIMN_TILE * a_step, y += LIMN_TILE * c_step)
-      tile(LIMN_TILE, 1, false, last, k, x, a_step, b + at, b_step, from, y, c_step, sum);
+      tile(LIMN_TILE, 1, false, last, k, x, a_step, b + at, b_step, y, c_step, sum);
     for (; left > 0; left--, x += a_step, y += c_step)
-      tile(1, 1, false, last, k, x, a_step, b + at, b_step, from, y, c_step, sum);
+      tile(1, 1, false, last, k, x, a_step, b + at, b_step, y, c_step, sum);
   }
-}
-
-static void strips(int64_t n, int64_t width, TILE_PARAMETERS) {
-  enum { STRIP = TILE_VECTORS * LANES };
-  for (; width >= STRIP; width -= STRIP, b += STRIP, c += STRIP) {
-    whole_strip(n, TILE_ARGUMENTS);
-    if (start) start += STRIP;
-  }
-  if (width > 0) part_strip(n, width, TILE_ARGUMENTS);
 }
 
 static void product(int64_t n, int64_t k, const float *a, int64_t a_step, const float *b,
                     int64_t b_step, float *c, int64_t c_step, int64_t width, limn_sum sum) {
-  strips(n, width, k, a, a_step, b, b_step, NULL, c, c_step, sum);
+  enum { STRIP = TILE_VECTORS * LANES };
+  int64_t at = 0;
+  for (; at + STRIP <= width; at += STRIP)
+    whole_strip(n, k, a, a_step, b + at, b_step, c + at, c_step, sum);
+  if (at < width) part_strip(n, width - at, k, a, a_step, b + at, b_step, c + at, c_step, sum);
 }
 
+/* Filling c first is as fast as starting each tile elsewhere, which takes registers from it. */
 static void product_from(int64_t n, int64_t k, const float *a, int64_t a_step, const float *b,
                          int64_t b_step, const float *start, float *c, int64_t c_step,
                          int64_t width) {
-  strips(n, width, k, a, a_step, b, b_step, start, c, c_step, LIMN_SUM_ADD);
+  limn_kernel_copy(n, width, c, c_step, start, 0);
+  product(n, k, a, a_step, b, b_step, c, c_step, width, LIMN_SUM_ADD);
 }
 
 /* ---- stored weights ---------------------------------------------------------------------------
