@@ -194,7 +194,7 @@ static size_t merge_small(const limn_encoder *e, const unsigned char *piece, siz
   if (out[0] >= 0) return 1;
   size_t n_symbols = e->loop->merger->small(s, piece, n, symbols);
   for (size_t i = 0; i < n_symbols; i++)
-    out[i] = s->ids[symbols[i]];
+    out[i] = limn_symbols_id(s, symbols[i]);
   return n_symbols;
 }
 
@@ -213,7 +213,7 @@ static limn_status merge_piece(limn_encoder *e, const unsigned char *piece, size
     size_t room = LIMN_CHUNK_IDS - e->n_ids, left = e->bpe.n_out - at;
     size_t count = left < room ? left : room;
     for (size_t i = 0; i < count; i++)
-      e->ids[e->n_ids++] = s->ids[e->bpe.out[at++]];
+      e->ids[e->n_ids++] = limn_symbols_id(s, e->bpe.out[at++]);
     if (at < e->bpe.n_out || e->n_ids > LIMN_CHUNK_IDS - LIMN_CHUNK_SLACK)
       status = limn_encoder_flush(e, err);
   }

@@ -370,9 +370,11 @@ static INLINE size_t put_found(limn_cache *c, waiting *w) {
   return n_unknown;
 }
 
-/* An answer that says which of the missed pieces is to be encoded by itself. */
-static INLINE limn_answer none_of(size_t i) {
-  return (limn_answer){LIMN_ANSWER_NONE, (uint32_t)i};
+/* Puts what a missed piece is into its place. None says which of them is to be encoded by itself.
+ */
+static INLINE void put_answer(waiting *w, uint32_t at, limn_answer answer) {
+  if (answer.first == LIMN_ANSWER_NONE) answer.second = at;
+  w->answers[w->missed[at]] = answer;
 }
 
 /* Asks for what lies in the store of the long pieces that were found. */
@@ -395,19 +397,15 @@ static INLINE void resolve_long(limn_encoder *e, waiting *w) {
     const int32_t *ids = NULL;
     if (w->found[at].first == LIMN_ANSWER_LONG)
       ids = limn_cache_long(&e->cache, w->found[at], w->pieces[at], n, &n_ids);
-    limn_answer answer = ids ? limn_answer_of(&e->cache, ids, n_ids) : none_of(at);
-    w->answers[w->missed[at]] = answer.first == LIMN_ANSWER_NONE ? none_of(at) : answer;
+    if (ids) put_answer(w, at, limn_answer_of(&e->cache, ids, n_ids));
     w->longs[n_unknown][0] = at;
     w->longs[n_unknown][1] = n;
     n_unknown += !ids;
   }
   if (n_unknown == 0) return;
   limn_encoder_learn_long(e, w->keys, w->pieces, w->longs, n_unknown, w->found);
-  for (size_t i = 0; i < n_unknown; i++) {
-    uint32_t at = w->longs[i][0];
-    limn_answer answer = w->found[at];
-    w->answers[w->missed[at]] = answer.first == LIMN_ANSWER_NONE ? none_of(at) : answer;
-  }
+  for (size_t i = 0; i < n_unknown; i++)
+    put_answer(w, w->longs[i][0], w->found[w->longs[i][0]]);
 }
 
 /* Short pieces that their buckets do not have. */
@@ -415,9 +413,8 @@ static INLINE void resolve_unknown(limn_encoder *e, waiting *w, size_t n_unknown
   limn_encoder_learn(e, w->keys, w->hashes, w->unknown, n_unknown, w->found);
   for (size_t i = 0; i < n_unknown; i++) {
     uint32_t at = w->unknown[i];
-    limn_answer answer = w->found[at];
-    heat(&e->cache, w->keys[at], answer);
-    w->answers[w->missed[at]] = answer.first == LIMN_ANSWER_NONE ? none_of(at) : answer;
+    heat(&e->cache, w->keys[at], w->found[at]);
+    put_answer(w, at, w->found[at]);
   }
 }
 
