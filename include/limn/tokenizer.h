@@ -121,25 +121,44 @@ typedef struct limn_text {
   size_t n;
 } limn_text;
 
-/* Start from {0}; encoding makes a new one. */
 typedef struct limn_batch {
-  int32_t *ids;   /* of all texts */
-  size_t *starts; /* (n + 1): text i has ids[starts[i]] to ids[starts[i + 1] - 1] */
-  size_t n;       /* texts */
+  int32_t *ids;    /* of all texts */
+  size_t *starts;  /* (n + 1): text i has ids[starts[i]] to ids[starts[i + 1] - 1] */
+  size_t n;        /* texts */
+  size_t capacity; /* ids that have room */
 } limn_batch;
 
+LIMN_API void limn_batch_deinit(limn_batch *batch);
+
 /*
- * Encodes n texts on a team of threads (NULL: on the caller's), each of which has a cache of
- * up to cache_bytes meanwhile. Ids wait for their place while a text before theirs is still being
- * encoded: on several threads that may be as much memory as the ids again. Threads share a long
- * text where no special tokens count. MEMORY; ARGUMENT for the first text with a refused special
- * token.
+ * Encodes batch after batch on a team of threads, and remembers pieces from one to the next. For
+ * one batch at a time; it keeps the tokenizer and the pool, which outlive it.
  */
+typedef struct limn_batch_encoder limn_batch_encoder;
+
+/*
+ * On the pool's threads (NULL: on the caller's), with a cache of up to cache_bytes for all of them,
+ * and for each half a megabyte at most besides. MEMORY.
+ */
+LIMN_API limn_status limn_batch_encoder_new(const limn_tokenizer *t, limn_pool *pool,
+                                            size_t cache_bytes, limn_batch_encoder **out,
+                                            limn_error *err);
+LIMN_API void limn_batch_encoder_free(limn_batch_encoder *b);
+/*
+ * Encodes n texts. *out is {0} at first; the memory of what it holds is used again. Ids wait for
+ * their place while a text before theirs is still being encoded: on several threads that may be as
+ * much memory as the ids again. Threads share a long text where no special tokens count. MEMORY;
+ * ARGUMENT for the first text with a refused special token. *out is {0} then.
+ */
+LIMN_API limn_status limn_batch_encoder_encode(limn_batch_encoder *b, const limn_text *texts,
+                                               size_t n, limn_special special, limn_batch *out,
+                                               limn_error *err);
+
+/* The same for a single batch, with an encoder of its own. What *out holds does not matter. */
 LIMN_API limn_status limn_tokenizer_encode_batch(const limn_tokenizer *t, limn_pool *pool,
                                                  const limn_text *texts, size_t n,
                                                  limn_special special, size_t cache_bytes,
                                                  limn_batch *out, limn_error *err);
-LIMN_API void limn_batch_deinit(limn_batch *batch);
 
 /* ---- encoding a stream --------------------------------------------------------------------------
  */

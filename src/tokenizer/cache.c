@@ -8,6 +8,7 @@
 #include "tokenizer/cache.h"
 
 #include "base/memory.h"
+#include "tokenizer/shared_cache.h"
 
 #define LEAST_BUCKETS 16
 #define LEAST_HOT     64
@@ -31,28 +32,51 @@ static void share_out(limn_cache *c, size_t bytes) {
   c->store_size = left > used ? (left - used) / 16 * 16 : 0;
 }
 
-limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
-                            limn_error *err) {
+limn_status limn_cache_init_cold(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
+                                 limn_error *err) {
   *c = (limn_cache){.hash = hash};
   share_out(c, bytes);
-  c->hot = limn_alloc_aligned(c->n_hot + 1, sizeof *c->hot);
   c->buckets = limn_alloc_aligned(c->most_buckets + 1, sizeof *c->buckets);
   c->store = limn_alloc(c->store_size + LIMN_STORE_SLACK);
-  if (!c->hot || !c->buckets || !c->store) {
+  if (!c->buckets || !c->store) {
     limn_cache_deinit(c);
     return limn_out_of_memory(err, "an encoder's cache");
   }
-  c->hot_shift = 64 - (unsigned)__builtin_ctzll(c->n_hot);
-  memset(c->hot, 0, c->n_hot * sizeof *c->hot);
   memset(c->buckets, 0, c->n_buckets * sizeof *c->buckets);
   memset(c->buckets + c->most_buckets, 0, sizeof *c->buckets);
   return LIMN_OK;
 }
 
+/* Gives it hot pieces, none yet; or takes all away. */
+static limn_status make_hot(limn_cache *c, limn_error *err) {
+  c->hot_shift = 64 - (unsigned)__builtin_ctzll(c->n_hot);
+  c->hot = limn_alloc_aligned(c->n_hot + 1, sizeof *c->hot);
+  if (c->hot) {
+    memset(c->hot, 0, c->n_hot * sizeof *c->hot);
+    return LIMN_OK;
+  }
+  limn_cache_deinit(c);
+  return limn_out_of_memory(err, "an encoder's cache");
+}
+
+limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
+                            limn_error *err) {
+  limn_status status = limn_cache_init_cold(c, bytes, hash, err);
+  return status == LIMN_OK ? make_hot(c, err) : status;
+}
+
+limn_status limn_cache_init_sharing(limn_cache *c, limn_shared_cache *shared, limn_error *err) {
+  *c = shared->all;
+  c->shared = shared;
+  c->n_used = c->store_used = c->store_end = 0;
+  c->n_forgotten = shared->n_forgotten;
+  return make_hot(c, err);
+}
+
 void limn_cache_deinit(limn_cache *c) {
   limn_free_aligned(c->hot);
-  limn_free_aligned(c->buckets);
-  limn_free(c->store);
+  if (!c->shared) limn_free_aligned(c->buckets);
+  if (!c->shared) limn_free(c->store);
   *c = (limn_cache){0};
 }
 
@@ -74,13 +98,14 @@ static bool put(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer
     place -= !is_more;
   }
   memcpy(c->buckets[at].keys[place], key, sizeof c->buckets[at].keys[place]);
-  c->buckets[at].answers[place] = answer;
+  c->buckets[at].answers[place] = limn_answer_word(answer);
   return is_more;
 }
 
 static void put_all(limn_cache *c, const limn_bucket *b) {
   for (size_t i = 0, n = limn_bucket_used(b); i < n; i++)
-    c->n_used += put(c, c->hash(b->keys[i][0], b->keys[i][1]), b->keys[i], b->answers[i]);
+    c->n_used +=
+        put(c, c->hash(b->keys[i][0], b->keys[i][1]), b->keys[i], limn_bucket_answer(b, i));
 }
 
 static void set_size(limn_cache *c, size_t n_buckets) {
@@ -95,7 +120,7 @@ static void set_size(limn_cache *c, size_t n_buckets) {
  * Doubles the buckets where they lie, from the last to the first: two that are beside each other go
  * to four, which none before them needs any more.
  */
-static void grow(limn_cache *c) {
+static void grow_once(limn_cache *c) {
   size_t n_old = c->n_buckets;
   c->n_used = 0;
   set_size(c, 2 * n_old);
@@ -109,12 +134,17 @@ static void grow(limn_cache *c) {
   }
 }
 
+void limn_cache_grow(limn_cache *c) {
+  while (c->n_used > LIMN_BUCKET / 2 * c->n_buckets && c->n_buckets < c->most_buckets)
+    grow_once(c);
+}
+
 /* A new piece comes every hundred bytes or so, and later not so often. */
 #define BYTES_A_PIECE 150
 
 void limn_cache_expect(limn_cache *c, size_t bytes) {
   size_t n = c->n_buckets, wanted = bytes / BYTES_A_PIECE / (LIMN_BUCKET / 2);
-  if (c->n_used > 0) return;
+  if (c->n_used > 0 || c->shared) return;
   while (n < wanted && n < c->most_buckets)
     n *= 2;
   if (n == c->n_buckets) return;
@@ -123,7 +153,11 @@ void limn_cache_expect(limn_cache *c, size_t bytes) {
 }
 
 static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer) {
-  if (c->n_used > LIMN_BUCKET / 2 * c->n_buckets && c->n_buckets < c->most_buckets) grow(c);
+  if (c->shared) {
+    limn_shared_cache_add(c, hash, key, answer);
+    return;
+  }
+  limn_cache_grow(c);
   c->n_used += put(c, hash, key, answer);
 }
 
@@ -132,8 +166,9 @@ static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer
 
 /* Room for so many bytes in the store, or NULL; *place is where. */
 static unsigned char *take_store(limn_cache *c, size_t size, uint32_t *place) {
+  size_t end = c->shared ? c->store_end : c->store_size;
   if (size > c->store_size / 4) return NULL;
-  if (size > c->store_size - c->store_used) {
+  if (size > end - c->store_used && !limn_shared_cache_more_store(c, size)) {
     c->is_full = true;
     return NULL;
   }
@@ -176,11 +211,17 @@ limn_answer limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const uns
   return limn_answer_of(c, (const int32_t *)(const void *)(at + sizeof entry + padded), n_ids);
 }
 
-void limn_cache_tidy(limn_cache *c) {
-  if (!c->is_full) return;
-  memset(c->hot, 0, c->n_hot * sizeof *c->hot);
+void limn_cache_forget(limn_cache *c) {
+  if (c->hot) memset(c->hot, 0, c->n_hot * sizeof *c->hot);
   memset(c->buckets, 0, c->n_buckets * sizeof *c->buckets);
   c->n_used = 0;
   c->store_used = 0;
   c->is_full = false;
+}
+
+void limn_cache_tidy(limn_cache *c) {
+  if (c->shared)
+    limn_shared_cache_tidy(c);
+  else if (c->is_full)
+    limn_cache_forget(c);
 }

@@ -24,6 +24,14 @@ typedef struct limn_answer {
   uint32_t first, second;
 } limn_answer;
 
+/* An answer as one word, which threads read and write as a whole. */
+static inline uint64_t limn_answer_word(limn_answer a) {
+  return a.first | (uint64_t)a.second << 32;
+}
+static inline limn_answer limn_word_answer(uint64_t word) {
+  return (limn_answer){(uint32_t)word, (uint32_t)(word >> 32)};
+}
+
 #define LIMN_ID_BITS 24
 /* No answer has more ids than this; what is behind them can be read, and is of no matter. */
 #define LIMN_ANSWER_IDS 16
@@ -79,7 +87,7 @@ static inline size_t limn_hot_place(uint64_t key, unsigned shift) {
 /* The keys take a cache line; the answers lie in the next. */
 typedef struct limn_bucket {
   uint64_t keys[LIMN_BUCKET][2];
-  limn_answer answers[LIMN_BUCKET];
+  uint64_t answers[LIMN_BUCKET];
 } limn_bucket;
 
 /* How many places of a bucket are taken: the first ones. */
@@ -88,6 +96,20 @@ static inline size_t limn_bucket_used(const limn_bucket *b) {
   for (size_t i = 0; i < LIMN_BUCKET; i++)
     n += b->keys[i][1] != 0;
   return n;
+}
+
+/*
+ * Whether a place has this key. Another thread may be writing it (shared_cache.c): the key's second
+ * word comes last, and so is read first.
+ */
+static inline bool limn_bucket_has(const limn_bucket *b, size_t place, const uint64_t key[2]) {
+  uint64_t high = __atomic_load_n(&b->keys[place][1], __ATOMIC_ACQUIRE);
+  uint64_t low = __atomic_load_n(&b->keys[place][0], __ATOMIC_RELAXED);
+  return ((low ^ key[0]) | (high ^ key[1])) == 0;
+}
+
+static inline limn_answer limn_bucket_answer(const limn_bucket *b, size_t place) {
+  return limn_word_answer(__atomic_load_n(&b->answers[place], __ATOMIC_RELAXED));
 }
 
 /*
@@ -124,6 +146,13 @@ typedef struct limn_cache {
   size_t store_size, store_used;
   bool is_full; /* something had no room: limn_cache_tidy forgets all */
   uint32_t (*hash)(uint64_t low, uint64_t high);
+  /*
+   * Whose buckets and store these are, or NULL: its own. Then n_used is what has not been told yet,
+   * and the store's bytes from store_used up to store_end are for this one alone.
+   */
+  struct limn_shared_cache *shared;
+  size_t store_end;
+  size_t n_forgotten; /* how often the shared one had forgotten all */
 } limn_cache;
 
 /* The bucket for a hash: n_buckets times the hash as a fraction of one. */
@@ -131,9 +160,14 @@ static inline size_t limn_bucket_of(size_t n_buckets, uint32_t hash) {
   return (size_t)((uint64_t)hash * n_buckets >> 32);
 }
 
-/* A cache of so many bytes, by this hash. MEMORY. */
+/* A cache of so many bytes, by this hash; one without hot pieces, which is to be shared. MEMORY. */
+limn_status limn_cache_init_cold(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
+                                 limn_error *err);
 limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
                             limn_error *err);
+/* The same that shares another's buckets and store, with hot pieces of its own. MEMORY. */
+limn_status limn_cache_init_sharing(limn_cache *c, struct limn_shared_cache *shared,
+                                    limn_error *err);
 void limn_cache_deinit(limn_cache *c);
 
 /* Makes an empty cache as large as a text of so many bytes will at least need. */
@@ -146,10 +180,11 @@ static inline limn_answer limn_cache_find(const limn_cache *c, uint32_t hash,
   for (size_t beside = 0; beside < 2; beside++) {
     const limn_bucket *b = &c->buckets[at ^ beside];
     for (size_t i = 0; i < LIMN_BUCKET; i++) {
-      if (__builtin_expect(b->keys[i][0] == key[0], 0) && b->keys[i][1] == key[1])
-        return b->answers[i];
+      if (__builtin_expect(limn_bucket_has(b, i, key), 0)) return limn_bucket_answer(b, i);
     }
-    if (__builtin_expect(b->keys[LIMN_BUCKET - 1][1] == 0, 1)) break; /* none was left over */
+    /* None was left over. */
+    if (__builtin_expect(__atomic_load_n(&b->keys[LIMN_BUCKET - 1][1], __ATOMIC_RELAXED) == 0, 1))
+      break;
   }
   return (limn_answer){LIMN_ANSWER_NONE, 0};
 }
@@ -165,6 +200,12 @@ limn_answer limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const uns
                                  size_t n, const int32_t *ids, size_t n_ids);
 /* Forgets all if something had no room. No answer from before counts after it. */
 void limn_cache_tidy(limn_cache *c);
+
+/* For the cache that is shared, while nobody uses it: */
+
+/* Doubles the buckets while more than half of the places are in use, and there is room. */
+void limn_cache_grow(limn_cache *c);
+void limn_cache_forget(limn_cache *c);
 
 /* ---- the store ----------------------------------------------------------------------------------
  */

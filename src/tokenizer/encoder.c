@@ -57,23 +57,38 @@ const limn_encoder_loop *limn_loop_best(void) {
 
 #define MOST_CACHE ((size_t)1 << 34)
 
-limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
-                                  const limn_encoder_loop *loop, limn_encoder **out,
-                                  limn_error *err) {
-  *out = NULL;
+/* One without a cache. */
+static limn_encoder *new_bare(const limn_tokenizer *t, const limn_encoder_loop *loop) {
   limn_encoder *e = limn_alloc(sizeof *e);
-  if (!e) return limn_out_of_memory(err, "an encoder");
+  if (!e) return NULL;
   memset(e, 0, offsetof(limn_encoder, room));
   e->t = t;
   e->loop = loop;
+  return e;
+}
+
+limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
+                                  const limn_encoder_loop *loop, limn_encoder **out,
+                                  limn_error *err) {
   size_t bytes = cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE;
+  limn_encoder *e = *out = new_bare(t, loop);
+  if (!e) return limn_out_of_memory(err, "an encoder");
   limn_status status = limn_cache_init(&e->cache, bytes, loop->hash, err);
-  if (status != LIMN_OK) {
-    limn_encoder_free(e);
-    return status;
-  }
-  *out = e;
-  return LIMN_OK;
+  if (status == LIMN_OK) return LIMN_OK;
+  limn_encoder_free(e);
+  *out = NULL;
+  return status;
+}
+
+limn_status limn_encoder_new_sharing(const limn_tokenizer *t, struct limn_shared_cache *cache,
+                                     limn_encoder **out, limn_error *err) {
+  limn_encoder *e = *out = new_bare(t, limn_loop_best());
+  if (!e) return limn_out_of_memory(err, "an encoder");
+  limn_status status = limn_cache_init_sharing(&e->cache, cache, err);
+  if (status == LIMN_OK) return LIMN_OK;
+  limn_encoder_free(e);
+  *out = NULL;
+  return status;
 }
 
 limn_status limn_encoder_new(const limn_tokenizer *t, size_t cache_bytes, limn_encoder **out,

@@ -135,5 +135,8 @@ const limn_encoder_loop *limn_loop_best(void);
 limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
                                   const limn_encoder_loop *loop, limn_encoder **out,
                                   limn_error *err);
+/* One that shares a cache made for the best loop (shared_cache.h). MEMORY. */
+limn_status limn_encoder_new_sharing(const limn_tokenizer *t, struct limn_shared_cache *cache,
+                                     limn_encoder **out, limn_error *err);
 
 #endif

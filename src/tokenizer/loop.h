@@ -203,10 +203,8 @@ static inline void make_key(const unsigned char *piece, size_t length, uint64_t 
 /* Which place of the bucket has the key, or LIMN_BUCKET. */
 static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) {
   size_t way = LIMN_BUCKET;
-  for (size_t i = LIMN_BUCKET; i-- > 0;) {
-    const uint64_t *at = bucket->keys[i];
-    way = ((at[0] ^ key[0]) | (at[1] ^ key[1])) == 0 ? i : way;
-  }
+  for (size_t i = LIMN_BUCKET; i-- > 0;)
+    way = limn_bucket_has(bucket, i, key) ? i : way;
   return way;
 }
 #endif
@@ -341,7 +339,7 @@ static INLINE uint64_t mask_if(bool is) {
 static INLINE void look_in_buckets(waiting *w) {
   for (size_t i = 0; i < w->n_missed; i++) {
     size_t way = find_way(w->buckets[i], w->keys[i]);
-    limn_answer found = w->buckets[i]->answers[way % LIMN_BUCKET];
+    limn_answer found = limn_bucket_answer(w->buckets[i], way % LIMN_BUCKET);
     found.first |= 0 - (uint32_t)(way / LIMN_BUCKET); /* NONE where it is not there */
     w->found[i] = found;
   }

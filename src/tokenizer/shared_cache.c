@@ -1,0 +1,152 @@
+/*
+ * shared_cache.c - one cache for encoders that work at the same time.
+ *
+ * A place of a bucket is taken once: by setting the key's second word, which is 0 till then, to one
+ * that no piece has. Who has it writes the answer and the first word, and the key's real second
+ * word at last; whoever reads that, reads the rest. Two may add the same piece, each in a place of
+ * its own: both are right. Nothing is replaced: if there is no room the piece is not kept, and when
+ * as many have come as there are places, all is forgotten.
+ *
+ * Buckets double, or all is forgotten, when every member has come between two answers; the last to
+ * come does it, and those that wait go on.
+ */
+#include "tokenizer/shared_cache.h"
+
+/* No piece's: its length would be 0. */
+#define TAKEN ((uint64_t)1)
+
+/* Pieces that are told of together, and bytes of the store that are taken together. */
+#define PIECES_TOLD 64
+#define STORE_TAKEN 4096
+
+limn_status limn_shared_cache_init(limn_shared_cache *s, size_t bytes,
+                                   uint32_t (*hash)(uint64_t, uint64_t), limn_error *err) {
+  memset(s, 0, sizeof *s);
+  limn_status status = limn_cache_init_cold(&s->all, bytes, hash, err);
+  if (status != LIMN_OK) return status;
+  pthread_mutex_init(&s->lock, NULL);
+  pthread_cond_init(&s->has_met, NULL);
+  return LIMN_OK;
+}
+
+void limn_shared_cache_deinit(limn_shared_cache *s) {
+  if (!s->all.buckets) return;
+  limn_cache_deinit(&s->all);
+  pthread_cond_destroy(&s->has_met);
+  pthread_mutex_destroy(&s->lock);
+}
+
+/* ---- meeting ------------------------------------------------------------------------------------
+ */
+
+static void call_if(limn_shared_cache *s, bool is_time, bool is_full) {
+  if (!is_time) return;
+  pthread_mutex_lock(&s->lock);
+  s->is_full |= is_full;
+  atomic_store_explicit(&s->is_called, true, memory_order_relaxed);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* What they meet for, done by the last to come. */
+static void meet(limn_shared_cache *s) {
+  if (s->is_full) {
+    limn_cache_forget(&s->all);
+    s->n_forgotten++;
+  }
+  limn_cache_grow(&s->all);
+  s->is_full = false;
+  atomic_store_explicit(&s->is_called, false, memory_order_relaxed);
+  s->n_waiting = 0;
+  s->n_meetings++;
+  pthread_cond_broadcast(&s->has_met);
+}
+
+/* What a member sees of it from now on. */
+static void look(limn_cache *c) {
+  limn_shared_cache *s = c->shared;
+  c->n_buckets = s->all.n_buckets;
+  if (c->n_forgotten == s->n_forgotten) return;
+  memset(c->hot, 0, c->n_hot * sizeof *c->hot);
+  c->n_used = c->store_used = c->store_end = 0;
+  c->is_full = false;
+  c->n_forgotten = s->n_forgotten;
+}
+
+void limn_shared_cache_tidy(limn_cache *c) {
+  limn_shared_cache *s = c->shared;
+  if (!atomic_load_explicit(&s->is_called, memory_order_relaxed)) return;
+  pthread_mutex_lock(&s->lock);
+  size_t n_meetings = s->n_meetings;
+  if (atomic_load_explicit(&s->is_called, memory_order_relaxed)) {
+    if (++s->n_waiting == s->n_members) meet(s);
+    while (s->n_meetings == n_meetings)
+      pthread_cond_wait(&s->has_met, &s->lock);
+  }
+  look(c);
+  pthread_mutex_unlock(&s->lock);
+}
+
+void limn_shared_cache_join(limn_cache *c) {
+  pthread_mutex_lock(&c->shared->lock);
+  c->shared->n_members++;
+  look(c);
+  pthread_mutex_unlock(&c->shared->lock);
+}
+
+void limn_shared_cache_leave(limn_cache *c) {
+  limn_shared_cache *s = c->shared;
+  pthread_mutex_lock(&s->lock);
+  s->n_members--;
+  if (s->n_waiting == s->n_members && atomic_load_explicit(&s->is_called, memory_order_relaxed))
+    meet(s);
+  pthread_mutex_unlock(&s->lock);
+}
+
+/* ---- adding -------------------------------------------------------------------------------------
+ */
+
+/* Takes a free place of a bucket, if there is one, and fills it. */
+static bool fill(limn_bucket *b, const uint64_t key[2], limn_answer answer) {
+  for (size_t i = 0; i < LIMN_BUCKET; i++) {
+    uint64_t free = 0, *high = &b->keys[i][1];
+    if (__atomic_load_n(high, __ATOMIC_RELAXED) != 0) continue;
+    if (!__atomic_compare_exchange_n(high, &free, TAKEN, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+      continue;
+    __atomic_store_n(&b->answers[i], limn_answer_word(answer), __ATOMIC_RELAXED);
+    __atomic_store_n(&b->keys[i][0], key[0], __ATOMIC_RELAXED);
+    __atomic_store_n(high, key[1], __ATOMIC_RELEASE);
+    return true;
+  }
+  return false;
+}
+
+static void tell(limn_cache *c) {
+  limn_cache *all = &c->shared->all;
+  size_t n = __atomic_add_fetch(&all->n_used, c->n_used, __ATOMIC_RELAXED);
+  c->n_used = 0;
+  if (c->n_buckets == c->most_buckets)
+    call_if(c->shared, n > LIMN_BUCKET * c->n_buckets, true);
+  else
+    call_if(c->shared, n > LIMN_BUCKET / 2 * c->n_buckets, false);
+}
+
+void limn_shared_cache_add(limn_cache *c, uint32_t hash, const uint64_t key[2],
+                           limn_answer answer) {
+  size_t at = limn_bucket_of(c->n_buckets, hash);
+  if (!fill(&c->buckets[at], key, answer)) fill(&c->buckets[at ^ 1], key, answer);
+  if (++c->n_used == PIECES_TOLD) tell(c);
+}
+
+bool limn_shared_cache_more_store(limn_cache *c, size_t size) {
+  limn_shared_cache *s = c->shared;
+  if (!s || c->is_full) return false;
+  size_t taken = size < STORE_TAKEN ? STORE_TAKEN : size;
+  size_t at = __atomic_fetch_add(&s->all.store_used, taken, __ATOMIC_RELAXED);
+  if (at > c->store_size || taken > c->store_size - at) {
+    call_if(s, true, true);
+    return false;
+  }
+  c->store_used = at;
+  c->store_end = at + taken;
+  return true;
+}

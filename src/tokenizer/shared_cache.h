@@ -1,0 +1,43 @@
+/*
+ * shared_cache.h - inside the library: one cache for encoders that work at the same time.
+ *
+ * All of them read its buckets and its store and add to them, and none waits for another. Only what
+ * moves or forgets what is there needs all of them at a place where they hold no answer: they meet.
+ * Each has hot pieces of its own.
+ */
+#ifndef LIMN_SRC_TOKENIZER_SHARED_CACHE_H
+#define LIMN_SRC_TOKENIZER_SHARED_CACHE_H
+
+#include "tokenizer/cache.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+typedef struct limn_shared_cache {
+  limn_cache all; /* without hot pieces; n_used and store_used are changed by atomic operations */
+  atomic_bool is_called; /* they are to meet */
+  bool is_full;          /* and then to forget all; under the lock, as what follows */
+  size_t n_members, n_waiting, n_meetings, n_forgotten;
+  pthread_mutex_t lock;
+  pthread_cond_t has_met;
+} limn_shared_cache;
+
+/* MEMORY. */
+limn_status limn_shared_cache_init(limn_shared_cache *s, size_t bytes,
+                                   uint32_t (*hash)(uint64_t, uint64_t), limn_error *err);
+void limn_shared_cache_deinit(limn_shared_cache *s);
+
+/* A cache that shares it (limn_cache_init_sharing) is used between these two, by one thread. */
+void limn_shared_cache_join(limn_cache *c);
+void limn_shared_cache_leave(limn_cache *c);
+
+/* For cache.c: what a cache does that shares another. */
+
+/* Adds a piece, if its bucket or the one beside it has room. */
+void limn_shared_cache_add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer);
+/* Takes more of the store, at least `size` bytes; false if there is not so much. */
+bool limn_shared_cache_more_store(limn_cache *c, size_t size);
+/* Meets the others if they are called to. */
+void limn_shared_cache_tidy(limn_cache *c);
+
+#endif
