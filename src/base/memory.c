@@ -74,11 +74,12 @@ void limn_free_aligned(void *memory) {
 
 void limn_want_huge_pages(void *memory, size_t size) {
   enum { PAGE = 4096, HUGE = 2 * 1024 * 1024 };
-  uintptr_t start = ((uintptr_t)memory + PAGE - 1) & ~(uintptr_t)(PAGE - 1);
-  uintptr_t end = ((uintptr_t)memory + size) & ~(uintptr_t)(PAGE - 1);
-  if (size >= 2 * HUGE && start < end)
-    (void)madvise((unsigned char *)memory + (start - (uintptr_t)memory), end - start,
-                  MADV_HUGEPAGE);
+  /* With all of the first page and the last one: a mapping that is not the same everywhere could
+   * no longer grow where it lies (mremap). */
+  size_t before = (uintptr_t)memory & (PAGE - 1);
+  if (size >= 2 * HUGE)
+    (void)madvise((unsigned char *)memory - before,
+                  (before + size + PAGE - 1) & ~(size_t)(PAGE - 1), MADV_HUGEPAGE);
 }
 
 char *limn_copy_string(const char *text, size_t n) {

@@ -51,7 +51,7 @@ typedef struct job {
   pthread_rwlock_t lock;
   int32_t *ids;
   size_t *starts; /* starts[i + 1] is how many ids span i has, before it has its place */
-  size_t capacity, n_placed;
+  size_t capacity, n_placed, bytes_placed;
   bool *is_done; /* (n) */
 } job;
 
@@ -85,17 +85,36 @@ static size_t ids_expected(size_t n_bytes) {
 /* ---- where ids belong ---------------------------------------------------------------------------
  */
 
-static limn_status grow_ids(job *j, size_t n, limn_error *err) {
+/*
+ * Gives room for n ids, and keeps those that are there. Resizing would copy all there is room for,
+ * most of which nobody has touched.
+ */
+static limn_status grow_ids(job *j, size_t n_there, size_t n, limn_error *err) {
   if (n <= j->capacity) return LIMN_OK;
-  size_t capacity = j->capacity ? j->capacity : ids_expected(j->n_bytes);
-  while (capacity < n)
-    capacity += capacity / 2;
-  int32_t *ids = limn_resize(j->ids, capacity, sizeof *ids);
+  size_t capacity = j->capacity ? j->capacity + j->capacity / 2 : ids_expected(j->n_bytes);
+  capacity = capacity < n ? n : capacity;
+  int32_t *ids = limn_resize(NULL, capacity, sizeof *ids);
   if (!ids) return limn_out_of_memory(err, "the tokens of texts");
   limn_want_huge_pages(ids, capacity * sizeof *ids);
+  if (n_there > 0) memcpy(ids, j->ids, n_there * sizeof *ids);
+  limn_free(j->ids);
   j->ids = ids;
   j->capacity = capacity;
   return LIMN_OK;
+}
+
+static size_t bytes_of(const job *j, size_t i) {
+  return j->spans ? j->spans[i].to - j->spans[i].from : j->texts[i].n;
+}
+
+/*
+ * How many ids there will be, if there are as many a byte as there were so far: ids are moved to
+ * more room while there are few.
+ */
+static size_t ids_to_come(const job *j, size_t n_ids) {
+  if (j->bytes_placed < j->n_bytes / 16) return n_ids;
+  double all = (double)n_ids * ((double)j->n_bytes / (double)j->bytes_placed);
+  return all > (double)n_ids ? (size_t)all : n_ids;
 }
 
 /* Whether a span begins where the one before it has ended. */
@@ -108,12 +127,14 @@ static bool begins_well(const job *j, size_t i) {
 static limn_status note_done(job *j, size_t first, size_t end, limn_error *err) {
   size_t *starts = j->starts;
   pthread_rwlock_wrlock(&j->lock);
+  size_t n_there = starts[j->n_placed];
   memset(j->is_done + first, true, end - first);
   for (; j->n_placed < j->n && j->is_done[j->n_placed]; j->n_placed++) {
     if (!begins_well(j, j->n_placed)) atomic_store(&j->is_wrong, true);
     starts[j->n_placed + 1] += starts[j->n_placed];
+    j->bytes_placed += bytes_of(j, j->n_placed);
   }
-  limn_status status = grow_ids(j, starts[j->n_placed], err);
+  limn_status status = grow_ids(j, n_there, ids_to_come(j, starts[j->n_placed]), err);
   pthread_rwlock_unlock(&j->lock);
   return status;
 }
@@ -258,7 +279,7 @@ static limn_status encode_on_team(job *j, limn_error *err) {
   j->step = step_of(j);
   j->is_done = limn_alloc_zeroed(j->n + 1, sizeof *j->is_done);
   if (!j->is_done) status = limn_out_of_memory(err, "the tokens of texts");
-  if (status == LIMN_OK && j->n_bytes > 0) status = grow_ids(j, 1, err);
+  if (status == LIMN_OK && j->n_bytes > 0) status = grow_ids(j, 0, 1, err);
   if (status == LIMN_OK && j->n > 0) status = run_team(j, err);
   for (size_t i = 0; i < b->n_workers; i++)
     tidy_worker(&b->workers[i]);
@@ -290,16 +311,20 @@ static limn_status encode_texts(job *j, limn_batch *out, limn_error *err) {
 
 static limn_status encode_alone(job *j, limn_batch *out, limn_error *err) {
   limn_encoder *e = j->b->alone;
-  limn_status status = j->n_bytes > 0 ? grow_ids(j, 1, err) : LIMN_OK;
-  limn_tokens ids = {.ids = j->ids, .capacity = j->capacity};
+  limn_status status = j->n_bytes > 0 ? grow_ids(j, 0, 1, err) : LIMN_OK;
+  limn_tokens ids = {0};
   limn_cache_expect(&e->cache, j->n_bytes);
   j->starts = out->starts;
   for (size_t i = 0; i < j->n && status == LIMN_OK; i++) {
+    ids.ids = j->ids;
+    ids.capacity = j->capacity;
     status = encode_one(j, e, &ids, i, err);
+    j->ids = ids.ids;
+    j->capacity = ids.capacity;
     out->starts[i + 1] = ids.n;
+    j->bytes_placed += bytes_of(j, i);
+    if (status == LIMN_OK) status = grow_ids(j, ids.n, ids_to_come(j, ids.n), err);
   }
-  j->ids = ids.ids;
-  j->capacity = ids.capacity;
   return status;
 }
 

@@ -134,8 +134,9 @@ static void grow_once(limn_cache *c) {
   }
 }
 
-void limn_cache_grow(limn_cache *c) {
-  while (c->n_used > LIMN_BUCKET / 2 * c->n_buckets && c->n_buckets < c->most_buckets)
+void limn_cache_grow(limn_cache *c, size_t sparse) {
+  if (c->n_used <= LIMN_BUCKET / 2 * c->n_buckets) return;
+  while (c->n_used * sparse > LIMN_BUCKET * c->n_buckets && c->n_buckets < c->most_buckets)
     grow_once(c);
 }
 
@@ -157,7 +158,7 @@ static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer
     limn_shared_cache_add(c, hash, key, answer);
     return;
   }
-  limn_cache_grow(c);
+  limn_cache_grow(c, 2);
   c->n_used += put(c, hash, key, answer);
 }
 

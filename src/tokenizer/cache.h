@@ -203,8 +203,9 @@ void limn_cache_tidy(limn_cache *c);
 
 /* For the cache that is shared, while nobody uses it: */
 
-/* Doubles the buckets while more than half of the places are in use, and there is room. */
-void limn_cache_grow(limn_cache *c);
+/* If more than half of the places are in use, doubles the buckets until no more than one in
+ * `sparse` is, or there is no room. */
+void limn_cache_grow(limn_cache *c, size_t sparse);
 void limn_cache_forget(limn_cache *c);
 
 /* ---- the store ----------------------------------------------------------------------------------

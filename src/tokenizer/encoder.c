@@ -312,14 +312,15 @@ static void merge_group(const limn_encoder *e, group *g) {
   }
 }
 
-/* Merges pieces that are nowhere, and keeps what they merge to. */
+/* Merges pieces that are nowhere, and keeps what they merge to. One may be there several times. */
 static void learn_group(limn_encoder *e, const uint64_t (*keys)[2], group *g,
                         limn_answer *answers) {
   merge_group(e, g);
   for (size_t i = 0; i < g->n; i++) {
-    uint32_t at = g->which[i];
-    answers[at] =
-        limn_cache_keep(&e->cache, g->hashes[i], keys[at], g->ids[i], g->windows[i].n_out);
+    uint32_t at = g->which[i], hash = g->hashes[i];
+    answers[at] = limn_cache_find(&e->cache, hash, keys[at]);
+    if (answers[at].first == LIMN_ANSWER_NONE)
+      answers[at] = limn_cache_keep(&e->cache, hash, keys[at], g->ids[i], g->windows[i].n_out);
   }
   g->n = 0;
 }
@@ -351,13 +352,23 @@ void limn_encoder_learn(limn_encoder *e, const uint64_t (*keys)[2], const uint32
   if (g.n > 0) learn_group(e, keys, &g, answers);
 }
 
+/* Whether a long piece is known; *answer is NONE too where it has more ids than an answer. */
+static bool find_long(const limn_encoder *e, const uint64_t key[2], const unsigned char *piece,
+                      size_t n, limn_answer *answer) {
+  size_t n_ids;
+  const int32_t *ids = limn_cache_find_long(&e->cache, key, piece, n, &n_ids);
+  *answer = ids ? limn_answer_of(&e->cache, ids, n_ids) : (limn_answer){LIMN_ANSWER_NONE, 0};
+  return ids != NULL;
+}
+
 static void learn_long_group(limn_encoder *e, const uint64_t (*keys)[2], group *g,
                              limn_answer *answers) {
   merge_group(e, g);
   for (size_t i = 0; i < g->n; i++) {
     const limn_window *w = &g->windows[i];
     uint32_t at = g->which[i];
-    answers[at] = limn_cache_keep_long(&e->cache, keys[at], w->bytes, w->n, g->ids[i], w->n_out);
+    if (!find_long(e, keys[at], w->bytes, w->n, &answers[at]))
+      answers[at] = limn_cache_keep_long(&e->cache, keys[at], w->bytes, w->n, g->ids[i], w->n_out);
   }
   g->n = 0;
 }
@@ -369,11 +380,8 @@ void limn_encoder_learn_long(limn_encoder *e, const uint64_t (*keys)[2],
   g.n = 0;
   for (size_t i = 0; i < n; i++) {
     uint32_t at = which[i][0], size = which[i][1];
-    size_t n_ids;
-    const int32_t *ids = limn_cache_find_long(&e->cache, keys[at], pieces[at], size, &n_ids);
-    answers[at] = (limn_answer){LIMN_ANSWER_NONE, 0};
-    if (ids) answers[at] = limn_answer_of(&e->cache, ids, n_ids);
-    if (ids || size > LIMN_TINY_WINDOW || whole_token(e->t, pieces[at], size) >= 0) continue;
+    bool is_known = find_long(e, keys[at], pieces[at], size, &answers[at]);
+    if (is_known || size > LIMN_TINY_WINDOW || whole_token(e->t, pieces[at], size) >= 0) continue;
     g.which[g.n] = at;
     g.windows[g.n++] = (limn_window){.bytes = pieces[at], .n = size};
     if (g.n == LIMN_GROUP) learn_long_group(e, keys, &g, answers);

@@ -15,6 +15,10 @@
 /* No piece's: its length would be 0. */
 #define TAKEN ((uint64_t)1)
 
+/* Buckets grow until at most one place in so many is in use: all stop for it, so it is seldom done.
+ */
+#define SPARSE 8
+
 /* Pieces that are told of together, and bytes of the store that are taken together. */
 #define PIECES_TOLD 64
 #define STORE_TAKEN 4096
@@ -53,7 +57,7 @@ static void meet(limn_shared_cache *s) {
     limn_cache_forget(&s->all);
     s->n_forgotten++;
   }
-  limn_cache_grow(&s->all);
+  limn_cache_grow(&s->all, SPARSE);
   s->is_full = false;
   atomic_store_explicit(&s->is_called, false, memory_order_relaxed);
   s->n_waiting = 0;
