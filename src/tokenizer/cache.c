@@ -66,10 +66,15 @@ limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64
 }
 
 limn_status limn_cache_init_sharing(limn_cache *c, limn_shared_cache *shared, limn_error *err) {
-  *c = shared->all;
-  c->shared = shared;
-  c->n_used = c->store_used = c->store_end = 0;
-  c->n_forgotten = shared->n_forgotten;
+  const limn_cache *all = &shared->all;
+  /* What does not change; limn_shared_cache_join takes the rest. */
+  *c = (limn_cache){.n_hot = all->n_hot,
+                    .buckets = all->buckets,
+                    .most_buckets = all->most_buckets,
+                    .store = all->store,
+                    .store_size = all->store_size,
+                    .hash = all->hash,
+                    .shared = shared};
   return make_hot(c, err);
 }
 

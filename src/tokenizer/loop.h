@@ -429,7 +429,7 @@ static INLINE limn_status put_stored(limn_encoder *e, const waiting *w, limn_ans
                                      limn_error *err) {
   if (answer.first < LIMN_ANSWER_LONG) {
     memcpy(e->ids + e->n_ids, limn_cache_stored(&e->cache, answer),
-           LIMN_ANSWER_IDS * sizeof *e->ids);
+           limn_answer_copied(answer) * sizeof *e->ids);
     e->n_ids += limn_answer_stored(answer);
     return LIMN_OK;
   }
@@ -463,7 +463,7 @@ static INLINE bool put_around(limn_encoder *e, const limn_answer *some, uint32_t
   limn_answer own = {some[at].first & is_one, some[at].second & is_one};
   if (own.first >= LIMN_ANSWER_LONG) return false;
   int32_t *out = put_ids(e->ids + e->n_ids, some, 0, at);
-  memcpy(out, limn_cache_stored(&e->cache, own), LIMN_ANSWER_IDS * sizeof *out);
+  memcpy(out, limn_cache_stored(&e->cache, own), limn_answer_copied(own) * sizeof *out);
   out = put_ids(out + limn_answer_stored(own), some, at + 1, 8);
   e->n_ids = (size_t)(out - e->ids);
   return true;

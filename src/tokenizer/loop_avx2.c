@@ -163,6 +163,11 @@ static inline void masks_of(found_classes found, uint64_t classes[4]) {
 /* ---- pieces -------------------------------------------------------------------------------------
  */
 
+/*
+ * A key of 16 bytes at a multiple of 16 is read at once, so that of one that is being written the
+ * second word is never seen without the first.
+ */
+#ifndef LIMN_RACES_WATCHED
 static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) {
   __m256i twice = _mm256_broadcastsi128_si256(load_half(key));
   __m256i low = _mm256_cmpeq_epi64(twice, load(bucket->keys[0]));
@@ -172,6 +177,8 @@ static inline size_t find_way(const limn_bucket *bucket, const uint64_t key[2]) 
   equal &= equal >> 1; /* bit 2i: the key is at place i */
   return (size_t)_tzcnt_u32((equal & 0x55) | 0x100) >> 1;
 }
+#define LIMN_LOOP_WAY
+#endif
 
 /* Whether a byte of the span, or one behind it, is zero. */
 static inline bool has_zero(const span *s) {
@@ -313,7 +320,6 @@ static uint32_t hash_key(uint64_t low, uint64_t high) {
   return (uint32_t)_mm_crc32_u64(_mm_crc32_u64(0, low), high);
 }
 
-#define LIMN_LOOP_WAY
 #define LIMN_LOOP_TAKE
 #define LIMN_LOOP_HOT
 #define LIMN_LOOP_STORED
