@@ -8,13 +8,15 @@
 
 #include <string.h>
 
-#define ROUND ((size_t)4 << 20) /* bytes of text, for each thread */
-#define CACHE ((size_t)4 << 20) /* of each thread's encoder */
+#define ROUND ((size_t)4 << 20)  /* bytes of text, for each thread */
+#define CACHE ((size_t)16 << 20) /* for all threads */
 
 typedef struct batch {
   const cli *c;
   const limn_tokenizer *t;
   limn_pool *pool;
+  limn_batch_encoder *encoder;
+  limn_batch found; /* of a round */
   limn_special special;
   char separator;
   limn_text *texts; /* of a round */
@@ -103,13 +105,12 @@ static limn_status print_one_by_one(const batch *b, limn_error *err) {
 }
 
 static limn_status run_round(batch *b, limn_error *err) {
-  limn_batch found;
-  if (limn_tokenizer_encode_batch(b->t, b->pool, b->texts, b->n_texts, b->special, CACHE, &found,
-                                  err) != LIMN_OK)
+  limn_batch *found = &b->found;
+  if (limn_batch_encoder_encode(b->encoder, b->texts, b->n_texts, b->special, found, err) !=
+      LIMN_OK)
     return print_one_by_one(b, err);
-  for (size_t i = 0; i < found.n; i++)
-    print_ids(b, found.ids + found.starts[i], found.starts[i + 1] - found.starts[i]);
-  limn_batch_deinit(&found);
+  for (size_t i = 0; i < found->n; i++)
+    print_ids(b, found->ids + found->starts[i], found->starts[i + 1] - found->starts[i]);
   b->n_before += b->n_texts;
   return LIMN_OK;
 }
@@ -144,9 +145,11 @@ int cli_tokenize_batch(const cli *c, const limn_tokenizer *t, limn_special speci
                        const char *text, size_t n) {
   limn_error err;
   batch b = {.c = c, .t = t, .special = special, .separator = cli_flag(c, "null") ? '\0' : '\n'};
-  if (limn_pool_new((int)cli_int(c, "threads", 0), &b.pool, &err) != LIMN_OK)
-    return cli_fail(c, &err);
-  int result = print_batch(&b, text, n);
+  limn_status status = limn_pool_new((int)cli_int(c, "threads", 0), &b.pool, &err);
+  if (status == LIMN_OK) status = limn_batch_encoder_new(t, b.pool, CACHE, &b.encoder, &err);
+  int result = status == LIMN_OK ? print_batch(&b, text, n) : cli_fail(c, &err);
+  limn_batch_deinit(&b.found);
+  limn_batch_encoder_free(b.encoder);
   limn_free(b.texts);
   limn_pool_free(b.pool);
   return result;

@@ -26,6 +26,7 @@ class _Batch(ctypes.Structure):  # limn_batch
         ("ids", ctypes.POINTER(ctypes.c_int32)),
         ("starts", ctypes.POINTER(ctypes.c_size_t)),
         ("n", ctypes.c_size_t),
+        ("capacity", ctypes.c_size_t),
     ]
 
 

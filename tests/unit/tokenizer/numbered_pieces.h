@@ -1,5 +1,6 @@
 /*
- * numbered_pieces.h - pieces for a cache, by number: different keys, and ids that say whose they are.
+ * numbered_pieces.h - pieces for a cache, by number: different keys, and ids that say whose they
+ * are.
  */
 #ifndef LIMN_TESTS_NUMBERED_PIECES_H
 #define LIMN_TESTS_NUMBERED_PIECES_H

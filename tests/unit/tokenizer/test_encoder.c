@@ -860,6 +860,96 @@ static void workers_agree(void **state) {
   }
 }
 
+/* Checks that a batch is the texts, whose ids end in `expected` at `ends`. */
+static void check_batch(const limn_batch *batch, const size_t *ends, size_t n_texts,
+                        const int32_t *expected) {
+  size_t before = 0;
+  assert_int_equal(batch->n, n_texts);
+  assert_int_equal(batch->starts[0], 0);
+  for (size_t i = 0; i < n_texts; i++)
+    assert_int_equal(batch->starts[i + 1], ends[i]);
+  if (n_texts > 0) before = ends[n_texts - 1];
+  assert_true(batch->capacity >= before);
+  if (before > 0) assert_memory_equal(batch->ids, expected, before * sizeof *expected);
+}
+
+/*
+ * One encoder for batches of all sizes, one after another: with caches that forget meanwhile, with
+ * a batch that fails in between, into the same memory and into new.
+ */
+static void an_encoder_takes_batch_after_batch(void **state) {
+  (void)state;
+  enum { MOST = 60000, N = 60, ROUNDS = 12 };
+  static unsigned char bytes[MOST + 64];
+  static int32_t expected[MOST];
+  static const size_t caches[] = {0, 20000, 2000000};
+  static const char refused[] = "a<|endoftext|>";
+  const limn_text bad[2] = {{"good", 4}, {refused, sizeof refused - 1}};
+  limn_error err;
+  for (int n_threads = 1; n_threads <= 4; n_threads++) {
+    limn_pool *pool;
+    CHECK_OK(limn_pool_new(n_threads, &pool, &err), err);
+    for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
+      limn_batch_encoder *b;
+      limn_batch batch = {0};
+      uint32_t seed = 79;
+      CHECK_OK(limn_batch_encoder_new(gpt2, pool, caches[c], &b, &err), err);
+      for (size_t round = 0; round < ROUNDS; round++) {
+        limn_text texts[N];
+        size_t ends[N], n_expected = 0, n_texts = round * 7 % N, at = 0;
+        size_t n = wordy_text(&seed, bytes, round % 3 == 2 ? 2000 : MOST);
+        for (size_t i = 0; i < n_texts; i++, at += n / N) {
+          texts[i] = (limn_text){(const char *)bytes + at, i % 5 == 3 ? 0 : n / N};
+          n_expected += encode_plainly(gpt2, &bpe, bytes + at, texts[i].n, expected + n_expected);
+          ends[i] = n_expected;
+        }
+        CHECK_OK(limn_batch_encoder_encode(b, texts, n_texts, LIMN_SPECIAL_AS_TEXT, &batch, &err),
+                 err);
+        check_batch(&batch, ends, n_texts, expected);
+        if (round % 4 == 1)
+          CHECK_FAILS(limn_batch_encoder_encode(b, bad, 2, LIMN_SPECIAL_REFUSE, &batch, &err),
+                      LIMN_ERROR_ARGUMENT, err, "<|endoftext|>");
+        if (round % 4 == 1) assert_null(batch.ids);
+        if (round % 4 == 2) limn_batch_deinit(&batch);
+      }
+      limn_batch_deinit(&batch);
+      limn_batch_encoder_free(b);
+    }
+    limn_pool_free(pool);
+  }
+  limn_batch_encoder_free(NULL);
+}
+
+/* Texts of which each byte is a token, so that ids need more room than is there at first. */
+static void ids_may_be_many(void **state) {
+  (void)state;
+  enum { N = 64, EACH = 1000 };
+  static char bytes[EACH];
+  limn_text texts[N];
+  limn_error err;
+  for (size_t i = 0; i < EACH; i++)
+    bytes[i] = i % 2 ? '\x01' : '\x02';
+  for (size_t i = 0; i < N; i++)
+    texts[i] = (limn_text){bytes, EACH};
+  limn_tokens one = {0};
+  CHECK_OK(limn_tokenizer_encode(gpt2, bytes, EACH, LIMN_SPECIAL_AS_TEXT, &one, &err), err);
+  assert_int_equal(one.n, EACH);
+  for (int n_threads = 1; n_threads <= 3; n_threads++) {
+    limn_pool *pool;
+    limn_batch batch;
+    CHECK_OK(limn_pool_new(n_threads, &pool, &err), err);
+    CHECK_OK(limn_tokenizer_encode_batch(gpt2, pool, texts, N, LIMN_SPECIAL_AS_TEXT, 10000, &batch,
+                                         &err),
+             err);
+    assert_int_equal(batch.starts[N], N * EACH);
+    for (size_t i = 0; i < N; i++)
+      assert_memory_equal(batch.ids + i * EACH, one.ids, EACH * sizeof *one.ids);
+    limn_batch_deinit(&batch);
+    limn_pool_free(pool);
+  }
+  limn_tokens_deinit(&one);
+}
+
 static bool is_anywhere(const unsigned char *text, size_t n, size_t at) {
   (void)text, (void)n, (void)at;
   return true;
@@ -1067,6 +1157,8 @@ int main(void) {
       cmocka_unit_test(a_long_piece_in_single_bytes_takes_no_square),
       cmocka_unit_test(batches_keep_the_order_of_texts),
       cmocka_unit_test(workers_agree),
+      cmocka_unit_test(an_encoder_takes_batch_after_batch),
+      cmocka_unit_test(ids_may_be_many),
       cmocka_unit_test(long_texts_are_shared),
       cmocka_unit_test(offsets_in_characters),
       cmocka_unit_test(decodes_into_what_there_is),
