@@ -1,12 +1,14 @@
 /*
  * fuzz_encode.c - encoding any bytes: the first byte picks a pattern, the second a way of
  * cutting into chunks, the rest is the text. Every loop gives the ids of the plain splitter and the
- * heap, at once, counted and in chunks; what is decoded is the text.
+ * heap, at once, counted and in chunks, and two threads that share a cache the same for the chunks
+ * as texts; what is decoded is the text.
  */
 #include "fuzz.h"
 #include "tokenizer/encoder.h"
 
 static limn_tokenizer *gpt2;
+static limn_pool *pool;
 static limn_bpe bpe;
 
 static size_t encode_plainly(const limn_tokenizer *t, const uint8_t *text, size_t n, int32_t *ids) {
@@ -56,8 +58,37 @@ static void check_stream(const limn_tokenizer *t, const char *text, size_t n, si
   limn_encode_stream_free(s);
 }
 
+/* Chunks as the texts of a batch, of which the last is the rest; and once more, when all is known.
+ */
+static void check_batch(const limn_tokenizer *t, const char *text, size_t n, size_t step) {
+  enum { MOST = 50 };
+  limn_text texts[MOST];
+  size_t ends[MOST], n_texts = 0, n_expected = 0;
+  int32_t *expected = malloc((n + 1) * sizeof *expected);
+  limn_batch_encoder *b;
+  limn_batch batch = {0};
+  REQUIRE(expected && limn_batch_encoder_new(t, pool, 3000, &b, NULL) == LIMN_OK);
+  for (size_t at = 0, size; at < n && n_texts < MOST; at += size) {
+    size = n - at < step || n_texts == MOST - 1 ? n - at : step;
+    texts[n_texts] = (limn_text){text + at, size};
+    n_expected += encode_plainly(t, (const uint8_t *)text + at, size, expected + n_expected);
+    ends[n_texts++] = n_expected;
+  }
+  for (int again = 0; again < 2; again++) {
+    REQUIRE(limn_batch_encoder_encode(b, texts, n_texts, LIMN_SPECIAL_AS_TEXT, &batch, NULL) ==
+            LIMN_OK);
+    REQUIRE(batch.n == n_texts && batch.starts[n_texts] == n_expected);
+    REQUIRE(n_texts == 0 || memcmp(batch.starts + 1, ends, n_texts * sizeof *ends) == 0);
+    REQUIRE(!n_expected || memcmp(batch.ids, expected, n_expected * sizeof *expected) == 0);
+  }
+  limn_batch_deinit(&batch);
+  limn_batch_encoder_free(b);
+  free(expected);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!gpt2) REQUIRE(limn_tokenizer_gpt2(&gpt2, NULL) == LIMN_OK);
+  if (!pool) REQUIRE(limn_pool_new(2, &pool, NULL) == LIMN_OK);
   if (size < 2) return 0;
   limn_tokenizer t = *gpt2;
   t.pattern = (limn_pattern)(data[0] % (LIMN_PATTERN_NONE + 1));
@@ -77,6 +108,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   REQUIRE(limn_tokenizer_encode(&t, text, n, LIMN_SPECIAL_ALLOW, &tokens, NULL) == LIMN_OK);
   check_stream(&t, text, n, step, &tokens);
   limn_tokens_deinit(&tokens);
+  check_batch(&t, text, n, step);
   free(expected);
   free(text);
   return 0;

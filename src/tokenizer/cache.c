@@ -14,6 +14,8 @@
 #define LEAST_HOT     64
 #define MOST_HOT      ((size_t)1 << 15)
 #define HUGE_WORTH    ((size_t)1 << 21)
+/* More, and an answer could not say where in the store it lies. */
+#define MOST_BYTES ((size_t)1 << 34)
 
 /* What a cache of so many bytes has: hot pieces, and of the rest two thirds buckets, a third store.
  */
@@ -35,7 +37,7 @@ static void share_out(limn_cache *c, size_t bytes) {
 limn_status limn_cache_init_cold(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
                                  limn_error *err) {
   *c = (limn_cache){.hash = hash};
-  share_out(c, bytes);
+  share_out(c, bytes < MOST_BYTES ? bytes : MOST_BYTES);
   c->buckets = limn_alloc_aligned(c->most_buckets + 1, sizeof *c->buckets);
   c->store = limn_alloc(c->store_size + LIMN_STORE_SLACK);
   if (!c->buckets || !c->store) {

@@ -55,40 +55,38 @@ const limn_encoder_loop *limn_loop_best(void) {
 /* ---- opening and closing ------------------------------------------------------------------------
  */
 
-#define MOST_CACHE ((size_t)1 << 34)
-
 /* One without a cache. */
-static limn_encoder *new_bare(const limn_tokenizer *t, const limn_encoder_loop *loop) {
-  limn_encoder *e = limn_alloc(sizeof *e);
-  if (!e) return NULL;
+static limn_status new_bare(const limn_tokenizer *t, const limn_encoder_loop *loop,
+                            limn_encoder **out, limn_error *err) {
+  limn_encoder *e = *out = limn_alloc(sizeof *e);
+  if (!e) return limn_out_of_memory(err, "an encoder");
   memset(e, 0, offsetof(limn_encoder, room));
   e->t = t;
   e->loop = loop;
-  return e;
+  return LIMN_OK;
+}
+
+/* What was made, or nothing where something failed. */
+static limn_status made(limn_status status, limn_encoder **out) {
+  if (status == LIMN_OK) return LIMN_OK;
+  limn_encoder_free(*out);
+  *out = NULL;
+  return status;
 }
 
 limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
                                   const limn_encoder_loop *loop, limn_encoder **out,
                                   limn_error *err) {
-  size_t bytes = cache_bytes < MOST_CACHE ? cache_bytes : MOST_CACHE;
-  limn_encoder *e = *out = new_bare(t, loop);
-  if (!e) return limn_out_of_memory(err, "an encoder");
-  limn_status status = limn_cache_init(&e->cache, bytes, loop->hash, err);
-  if (status == LIMN_OK) return LIMN_OK;
-  limn_encoder_free(e);
-  *out = NULL;
-  return status;
+  limn_status status = new_bare(t, loop, out, err);
+  if (status == LIMN_OK) status = limn_cache_init(&(*out)->cache, cache_bytes, loop->hash, err);
+  return made(status, out);
 }
 
 limn_status limn_encoder_new_sharing(const limn_tokenizer *t, struct limn_shared_cache *cache,
                                      limn_encoder **out, limn_error *err) {
-  limn_encoder *e = *out = new_bare(t, limn_loop_best());
-  if (!e) return limn_out_of_memory(err, "an encoder");
-  limn_status status = limn_cache_init_sharing(&e->cache, cache, err);
-  if (status == LIMN_OK) return LIMN_OK;
-  limn_encoder_free(e);
-  *out = NULL;
-  return status;
+  limn_status status = new_bare(t, limn_loop_best(), out, err);
+  if (status == LIMN_OK) status = limn_cache_init_sharing(&(*out)->cache, cache, err);
+  return made(status, out);
 }
 
 limn_status limn_encoder_new(const limn_tokenizer *t, size_t cache_bytes, limn_encoder **out,
