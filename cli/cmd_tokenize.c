@@ -84,10 +84,32 @@ static limn_status decode(const limn_tokenizer *t, const char *list, size_t n_li
 
 /* ---- output ---------------------------------------------------------------------------------- */
 
-static void print_ids(const limn_tokens *tokens) {
-  for (size_t i = 0; i < tokens->n; i++)
-    printf(i ? ",%d" : "%d", (int)tokens->ids[i]);
-  putchar('\n');
+/* The digits of a number; how many they are, 10 at most. */
+static size_t put_digits(char *out, uint32_t x) {
+  char digits[10];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + x % 10);
+    x /= 10;
+  } while (x > 0);
+  memcpy(out, digits + at, sizeof digits - at);
+  return sizeof digits - at;
+}
+
+/* By itself: printf takes ten times as long as encoding does. */
+void cli_print_ids(const int32_t *ids, size_t n) {
+  char line[8192];
+  size_t used = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (used > sizeof line - 12) {
+      fwrite(line, 1, used, stdout);
+      used = 0;
+    }
+    if (i > 0) line[used++] = ',';
+    used += put_digits(line + used, (uint32_t)ids[i]);
+  }
+  line[used++] = '\n';
+  fwrite(line, 1, used, stdout);
 }
 
 static void print_hex(const char *bytes, size_t n) {
@@ -263,7 +285,7 @@ static int print_result(const cli *c, const limn_tokenizer *t, const limn_tokens
   if (cli_flag(c, "count")) {
     printf("%zu\n", tokens->n);
   } else if (cli_flag(c, "ids")) {
-    print_ids(tokens);
+    cli_print_ids(tokens->ids, tokens->n);
   } else if (cli_flag(c, "decode") && !cli_flag(c, "offsets")) {
     fwrite(text, 1, n, stdout);
     if (cli_is_terminal() && (n == 0 || text[n - 1] != '\n')) putchar('\n');

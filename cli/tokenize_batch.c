@@ -28,13 +28,10 @@ typedef struct batch {
 /* ---- printing -------------------------------------------------------------------------------- */
 
 static void print_text(const cli *c, const int32_t *ids, size_t n) {
-  if (cli_flag(c, "count")) {
+  if (cli_flag(c, "count"))
     printf("%zu\n", n);
-    return;
-  }
-  for (size_t i = 0; i < n; i++)
-    printf(i ? ",%d" : "%d", (int)ids[i]);
-  putchar('\n');
+  else
+    cli_print_ids(ids, n);
 }
 
 static void put_text(limn_json *j, const cli *c, const int32_t *ids, size_t n) {

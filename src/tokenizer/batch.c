@@ -230,6 +230,7 @@ static void work(void *user, size_t number) {
   job *j = user;
   worker *w = &j->b->workers[number];
   w->status = LIMN_OK;
+  w->n_failed = 0;
   if (!w->e) w->status = limn_encoder_new_sharing(j->b->t, j->b->cache, &w->e, &w->err);
   if (w->status != LIMN_OK) return;
   limn_shared_cache_join(&w->e->cache);
