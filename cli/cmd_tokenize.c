@@ -339,6 +339,8 @@ static int check_options(const cli *c) {
     return cli_bad(c, "--encoding and --model are given, expected one of them");
   if (cli_is_given(c, "merges") && (cli_argument(c, 0) || cli_is_given(c, "file")))
     return cli_bad(c, "a text is given with --merges WORD, expected WORD alone");
+  if (cli_is_given(c, "merges") && !*cli_value(c, "merges"))
+    return cli_bad(c, "option --merges has an empty WORD, expected at least one byte");
   if ((cli_flag(c, "decode") || cli_is_given(c, "merges")) && cli_is_given(c, "special"))
     return cli_bad(c, "--special is given with --%s, expected with a text",
                    cli_flag(c, "decode") ? "decode" : "merges");

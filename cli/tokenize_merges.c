@@ -22,21 +22,29 @@ typedef struct merging {
 
 /* ---- steps ----------------------------------------------------------------------------------- */
 
-static limn_status start(merging *m, const char *piece, size_t n, limn_error *err) {
-  if (n > MOST_BYTES)
-    return limn_error_set(err, LIMN_ERROR_RANGE, LIMN_NO_OFFSET,
-                          "a piece of %zu bytes, expected at most %d to be looked at", n,
-                          MOST_BYTES);
-  for (size_t i = 0; i < n; i++) {
-    m->ids[i] = limn_tokenizer_id(m->t, piece + i, 1);
-    if (m->ids[i] < 0)
+/* Before anything is printed: all pieces can be. */
+static limn_status check_pieces(const limn_tokenizer *t, const char *text, size_t n,
+                                limn_error *err) {
+  for (size_t at = 0, end; at < n; at = end) {
+    end = limn_tokenizer_piece_end(t, text, n, at);
+    if (end - at > MOST_BYTES)
+      return limn_error_set(err, LIMN_ERROR_RANGE, at,
+                            "a piece of %zu bytes at byte %zu, expected at most %d to be looked at",
+                            end - at, at, MOST_BYTES);
+  }
+  for (size_t i = 0; i < n; i++)
+    if (limn_tokenizer_id(t, text + i, 1) < 0)
       return limn_error_set(err, LIMN_ERROR_UNSUPPORTED, i,
                             "no token for the byte %d alone, expected a byte-level encoding",
-                            (unsigned char)piece[i]);
-  }
+                            (unsigned char)text[i]);
+  return LIMN_OK;
+}
+
+static void start(merging *m, const char *piece, size_t n) {
+  for (size_t i = 0; i < n; i++)
+    m->ids[i] = limn_tokenizer_id(m->t, piece + i, 1);
   m->n = n;
   m->rank = -1;
-  return LIMN_OK;
 }
 
 /* False when no pair can be merged. */
@@ -102,9 +110,8 @@ static void print_step(const merging *m, int columns) {
   putchar('\n');
 }
 
-static limn_status print_piece(merging *m, const char *piece, size_t n, limn_error *err) {
-  limn_status status = start(m, piece, n, err);
-  if (status != LIMN_OK) return status;
+static void print_piece(merging *m, const char *piece, size_t n) {
+  start(m, piece, n);
   int most = cli_width() - 10 - 36, columns = (int)(2 * n) < most ? (int)(2 * n) : most;
   if (columns < 10) columns = 10;
   printf("%s%8s  bytes", cli_sgr(CLI_DIM), "rank");
@@ -119,7 +126,6 @@ static limn_status print_piece(merging *m, const char *piece, size_t n, limn_err
     printf(" %s%d%s%s", cli_sgr(CLI_DIM), (int)m->ids[i], cli_sgr(CLI_PLAIN),
            i + 1 < m->n ? ", " : "\n");
   }
-  return LIMN_OK;
 }
 
 /* ---- JSON ------------------------------------------------------------------------------------ */
@@ -151,10 +157,8 @@ static void put_step(limn_json *j, const merging *m) {
   limn_json_end_object(j);
 }
 
-static limn_status put_piece(limn_json *j, merging *m, const char *piece, size_t n,
-                             limn_error *err) {
-  limn_status status = start(m, piece, n, err);
-  if (status != LIMN_OK) return status;
+static void put_piece(limn_json *j, merging *m, const char *piece, size_t n) {
+  start(m, piece, n);
   limn_json_begin_object(j);
   limn_json_key(j, "piece");
   limn_json_string(j, piece, n);
@@ -169,21 +173,20 @@ static limn_status put_piece(limn_json *j, merging *m, const char *piece, size_t
     put_step(j, m);
   limn_json_end_array(j);
   limn_json_end_object(j);
-  return LIMN_OK;
 }
 
 /* ---- the view -------------------------------------------------------------------------------- */
 
 static int print_json(const cli *c, merging *m, const char *text, size_t n) {
   limn_json j;
-  limn_error err, failure;
+  limn_error err;
   cli_json_begin(&j, &err);
   limn_json_begin_object(&j);
   limn_json_key(&j, "pieces");
   limn_json_begin_array(&j);
   for (size_t at = 0; at < n;) {
     size_t end = limn_tokenizer_piece_end(m->t, text, n, at);
-    if (put_piece(&j, m, text + at, end - at, &failure) != LIMN_OK) return cli_fail(c, &failure);
+    put_piece(&j, m, text + at, end - at);
     at = end;
   }
   limn_json_end_array(&j);
@@ -195,11 +198,12 @@ int cli_tokenize_merges(const cli *c, const limn_tokenizer *t, const char *text)
   merging m = {.t = t};
   limn_error err;
   size_t n = strlen(text);
+  if (check_pieces(t, text, n, &err) != LIMN_OK) return cli_fail(c, &err);
   if (cli_flag(c, "json")) return print_json(c, &m, text, n);
   for (size_t at = 0; at < n;) {
     size_t end = limn_tokenizer_piece_end(t, text, n, at);
     if (at > 0) putchar('\n');
-    if (print_piece(&m, text + at, end - at, &err) != LIMN_OK) return cli_fail(c, &err);
+    print_piece(&m, text + at, end - at);
     at = end;
   }
   return CLI_OK;

@@ -3,6 +3,7 @@
 #   says TEXT                the last run printed TEXT (fixed string) on standard output
 #   complains TEXT           the last run's standard error is one line, and it contains TEXT
 #   quiet                    the last run wrote nothing on standard error
+#   silent                   the last run wrote nothing on standard output
 #   ok WHAT, fail WHAT       report; `finish` at the end of the script
 : "${LIMN:?is not set}" "${LIMN_SOURCE_DIR:?is not set}"
 [ -x "$LIMN" ] || { echo "$LIMN is no program"; exit 1; }
@@ -62,6 +63,13 @@ quiet() {
   if [ -s "$work/err" ]; then
     fail "$last: writes on standard error"
     head -5 "$work/err"
+  fi
+}
+
+silent() {
+  if [ -s "$work/out" ]; then
+    fail "$last: writes on standard output"
+    head -5 "$work/out"
   fi
 }
 
