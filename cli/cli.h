@@ -236,12 +236,20 @@ const char *cli_plural(int64_t n);
 /* 15300000 as "15.3 MB". Returns `out`. */
 char *cli_size_text(char out[32], uint64_t bytes);
 
-/* ---- JSON on standard output ----------------------------------------------------------------- */
+/* ---- output ---------------------------------------------------------------------------------- */
 
 /* Prepares a writer on standard output, indented. */
 void cli_json_begin(limn_json *j, limn_error *err);
+/* The same on another file. */
+void cli_json_begin_in(limn_json *j, FILE *to, limn_error *err);
 /* Ends it; an exit status. */
 int cli_json_end(const cli *c, limn_json *j);
+/*
+ * For what must be whole before any of it is printed: a file without a name to print to, and what
+ * copies it to standard output and closes it, which fails where not all of it could be kept.
+ */
+limn_status cli_hold_output(FILE **held, limn_error *err);
+limn_status cli_print_held(FILE *held, limn_error *err);
 
 /* ---- inside the frame ------------------------------------------------------------------------ */
 

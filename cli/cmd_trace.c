@@ -36,6 +36,7 @@ static const cli_example examples[] = {
 typedef struct trace {
   limn_safetensors_writer *writer; /* or NULL */
   limn_json *json;                 /* or NULL */
+  FILE *to;                        /* for the table */
   int64_t n_tensors, n_numbers;
 } trace;
 
@@ -68,25 +69,26 @@ static summary summarize(const float *numbers, int64_t n) {
   return s;
 }
 
-static void print_heading(void) {
+static void print_heading(FILE *to) {
   bool is_wide = cli_width() >= 110;
-  printf("%s%-36s  %-13s %10s %10s", cli_sgr(CLI_BOLD), "", "shape", "mean", "std");
-  if (is_wide) printf(" %10s %10s", "min", "max");
-  printf("%s\n", cli_sgr(CLI_PLAIN));
+  fprintf(to, "%s%-36s  %-13s %10s %10s", cli_sgr(CLI_BOLD), "", "shape", "mean", "std");
+  if (is_wide) fprintf(to, " %10s %10s", "min", "max");
+  fprintf(to, "%s\n", cli_sgr(CLI_PLAIN));
 }
 
-static void print_row(const char *name, const limn_tensor *value, const float *numbers) {
+static void print_row(FILE *to, const char *name, const limn_tensor *value, const float *numbers) {
   char shape[64];
   summary s = summarize(numbers, limn_tensor_count(value));
-  printf("%s%-36s%s  %-13s", cli_sgr(CLI_ACCENT), name, cli_sgr(CLI_PLAIN),
-         limn_shape_text(shape, sizeof shape, value->rank, value->shape));
+  fprintf(to, "%s%-36s%s  %-13s", cli_sgr(CLI_ACCENT), name, cli_sgr(CLI_PLAIN),
+          limn_shape_text(shape, sizeof shape, value->rank, value->shape));
   if (s.n_finite) {
-    printf(" %10.4g %10.4g", s.mean, s.deviation);
-    if (cli_width() >= 110) printf(" %10.4g %10.4g", s.least, s.most);
+    fprintf(to, " %10.4g %10.4g", s.mean, s.deviation);
+    if (cli_width() >= 110) fprintf(to, " %10.4g %10.4g", s.least, s.most);
   }
   if (s.n_other && cli_width() >= 110)
-    printf("  %s%lld not finite%s", cli_sgr(CLI_DIM), (long long)s.n_other, cli_sgr(CLI_PLAIN));
-  fputc('\n', stdout);
+    fprintf(to, "  %s%lld not finite%s", cli_sgr(CLI_DIM), (long long)s.n_other,
+            cli_sgr(CLI_PLAIN));
+  fputc('\n', to);
 }
 
 /* ---- what becomes of a tensor
@@ -119,8 +121,8 @@ static limn_status keep(trace *t, const char *name, const limn_tensor *value, li
   if (t->json) {
     write_json(t->json, name, value, numbers);
   } else {
-    if (t->n_tensors == 1) print_heading();
-    print_row(name, value, numbers);
+    if (t->n_tensors == 1) print_heading(t->to);
+    print_row(t->to, name, value, numbers);
   }
   limn_free(numbers);
   return LIMN_OK;
@@ -191,15 +193,32 @@ static limn_status run_trace(const cli *c, const cli_model *m, trace *t, limn_er
   return status;
 }
 
-static int trace_to_json(const cli *c, const cli_model *m) {
-  limn_error err;
+static limn_status run_to_json(const cli *c, const cli_model *m, FILE *to, limn_error *err) {
   limn_json j;
   trace t = {.json = &j};
-  cli_json_begin(&j, &err);
+  cli_json_begin_in(&j, to, err);
   limn_json_begin_object(&j);
-  if (run_trace(c, m, &t, &err) != LIMN_OK) return cli_fail(c, &err);
+  limn_status status = run_trace(c, m, &t, err);
+  if (status != LIMN_OK) return status;
   limn_json_end_object(&j);
-  return cli_json_end(c, &j);
+  return limn_json_end(&j);
+}
+
+/* An edit that meets nothing, or a file that does not fit, is known when all has been computed: so
+   with an edit all is held back until then. */
+static int trace_to_stdout(const cli *c, const cli_model *m) {
+  limn_error err;
+  trace t = {.to = stdout};
+  bool is_held = cli_list_at(c, "edit", 0) != NULL;
+  if (is_held && cli_hold_output(&t.to, &err) != LIMN_OK) return cli_fail(c, &err);
+  limn_status status =
+      cli_flag(c, "json") ? run_to_json(c, m, t.to, &err) : run_trace(c, m, &t, &err);
+  if (is_held && status == LIMN_OK)
+    status = cli_print_held(t.to, &err);
+  else if (is_held)
+    fclose(t.to);
+  bool is_told = !is_held && ferror(stdout); /* by main, at the end */
+  return status == LIMN_OK || is_told ? CLI_OK : cli_fail(c, &err);
 }
 
 static int trace_to_file(const cli *c, const cli_model *m, const char *path) {
@@ -222,18 +241,11 @@ static int trace_to_file(const cli *c, const cli_model *m, const char *path) {
 static int run(cli *c) {
   cli_model m;
   limn_error err;
-  trace t = {0};
   const char *path = cli_value(c, "output");
-  int result = CLI_OK;
   if (path && cli_flag(c, "json"))
     return cli_bad(c, "--output and --json are given, expected one of them");
   if (cli_open_model(c, &m, &err) != LIMN_OK) return cli_fail(c, &err);
-  if (path)
-    result = trace_to_file(c, &m, path);
-  else if (cli_flag(c, "json"))
-    result = trace_to_json(c, &m);
-  else if (run_trace(c, &m, &t, &err) != LIMN_OK)
-    result = cli_fail(c, &err);
+  int result = path ? trace_to_file(c, &m, path) : trace_to_stdout(c, &m);
   cli_close_model(&m);
   return result;
 }

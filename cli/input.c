@@ -1,5 +1,5 @@
 /*
- * input.c - where a command's text, ids and model come from, and how its JSON goes out.
+ * input.c - where a command's text, ids and model come from, and how what it prints goes out.
  */
 #include "cli.h"
 
@@ -175,21 +175,51 @@ limn_status cli_find_model(const char *name, char **folder, limn_error *err) {
   return no_such_model(name, err);
 }
 
-/* ---- JSON ------------------------------------------------------------------------------------ */
+/* ---- output ---------------------------------------------------------------------------------- */
 
-static limn_status write_to_stdout(void *user, const void *bytes, size_t n, limn_error *err) {
-  (void)user;
-  if (fwrite(bytes, 1, n, stdout) == n) return LIMN_OK;
-  return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot write standard output: %s",
-                        strerror(errno));
+static limn_status cannot_write(const FILE *to, limn_error *err) {
+  return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot write %s: %s",
+                        to == stdout ? "standard output" : "a temporary file", strerror(errno));
+}
+
+static limn_status write_json(void *user, const void *bytes, size_t n, limn_error *err) {
+  FILE *to = user;
+  return fwrite(bytes, 1, n, to) == n ? LIMN_OK : cannot_write(to, err);
 }
 
 void cli_json_begin(limn_json *j, limn_error *err) {
-  limn_json_init(j, write_to_stdout, NULL, true, err);
+  cli_json_begin_in(j, stdout, err);
+}
+
+void cli_json_begin_in(limn_json *j, FILE *to, limn_error *err) {
+  limn_json_init(j, write_json, to, true, err);
 }
 
 int cli_json_end(const cli *c, limn_json *j) {
   limn_status status = limn_json_end(j);
   if (status == LIMN_OK || status == LIMN_ERROR_IO) return CLI_OK; /* main sees stdout's errors */
   return cli_fail(c, j->err);
+}
+
+limn_status cli_hold_output(FILE **held, limn_error *err) {
+  *held = tmpfile();
+  return *held ? LIMN_OK : cannot_write(*held, err);
+}
+
+/* A write that failed long ago has left no reason behind; one more fails with the same. */
+limn_status cli_print_held(FILE *held, limn_error *err) {
+  char block[1 << 14];
+  size_t n;
+  bool failed = ferror(held) != 0;
+  if (failed) {
+    clearerr(held);
+    fputc('\n', held);
+  }
+  failed = fflush(held) != 0 || failed;
+  limn_status status = failed ? cannot_write(held, err) : LIMN_OK;
+  rewind(held);
+  while (!failed && (n = fread(block, 1, sizeof block, held)) > 0)
+    fwrite(block, 1, n, stdout);
+  fclose(held);
+  return status;
 }

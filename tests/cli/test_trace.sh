@@ -72,6 +72,7 @@ bad() { # bad MESSAGE ARGUMENT...
   shift
   run 2 trace -m "$tiny" "$@"
   complains "$message"
+  silent
 }
 bad 'token id 3 is "x", expected a whole number' --ids 1,2,x
 bad 'token id 2 is "", expected a whole number' --ids 1,,2
@@ -88,6 +89,7 @@ bad 'hooks "blocks.1.*" are not reached before layer 1, where the run stops' --i
 bad 'stop at layer 9, the model has layers 0 to 2' --ids 1 --stop-at-layer 9
 bad 'index 4 is outside axis 1 (n_head, size 4)' --ids 1 -e 'z0[:,4]=1'
 bad 'edit "hook_embed[3]=1" changed nothing' --ids 1 -e 'hook_embed[3]=1'
+bad 'edit "hook_embed[3]=1" changed nothing' --ids 1 -e 'hook_embed[3]=1' --json
 bad 'expected HOOK=VALUE' --ids 1 -e 'hook_embed'
 bad 'cannot open' --ids 1 -e 'hook_embed=@/nowhere.safetensors'
 bad 'the file has 4 positions of hook_embed, this run has 5' --ids 1,2,3,4,5 -e "hook_embed=@$work/a.safetensors"
@@ -101,6 +103,22 @@ ids=$(awk 'BEGIN { for (i = 0; i < 65; i++) printf "%s%d", i ? "," : "", i }')
 bad '65 tokens after 0 do not fit into the context window of 64' --ids "$ids"
 run 0 trace -m "$tiny" --ids "$ids" --overflow slide --hooks hook_tokens
 says "[64"
+
+# ---- with an edit nothing is printed before it has met its entries
+run 0 trace -m "$tiny" --ids 5,6 --hooks '*' --json
+cp "$work/out" "$work/plain"
+run 0 trace -m "$tiny" --ids 5,6 --hooks '*' --json -e 'hook_embed*=1'
+check "what was held back is what is printed at once" cmp -s "$work/out" "$work/plain"
+run 0 trace -m "$tiny" --ids 5,6 --hooks '*'
+cp "$work/out" "$work/plain"
+run 0 trace -m "$tiny" --ids 5,6 --hooks '*' -e 'hook_embed*=1'
+check "the table too" cmp -s "$work/out" "$work/plain"
+for json in '' --json; do
+  last="limn trace $json without room for a temporary file"
+  (ulimit -f 0; "$LIMN" trace -m "$tiny" --ids 5,6 -e 'hook_embed*=1' $json 2>&1) |
+    cat >"$work/err"
+  complains "cannot write a temporary file: File too large"
+done
 run 2 trace --file /nowhere
 complains 'cannot open "/nowhere"'
 run 2 trace ""
