@@ -94,7 +94,7 @@ LIMN_API limn_trained_merge limn_trainer_merge(const limn_trainer *t, size_t i);
 
 /*
  * Writes tokenizer.json, vocab.json and merges.txt into a folder, which is made where it is not
- * there; each file appears whole or not at all. IO, NOT_FOUND, MEMORY.
+ * there. Each file appears whole, and none before all are written. IO, NOT_FOUND, MEMORY.
  */
 LIMN_API limn_status limn_trainer_write(const limn_trainer *t, const char *folder, limn_error *err);
 

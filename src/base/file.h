@@ -1,10 +1,10 @@
 /*
- * file.h - inside the library: whole files as read-only memory.
+ * file.h - inside the library: whole files as read-only memory, and what else is about files.
  */
 #ifndef LIMN_SRC_BASE_FILE_H
 #define LIMN_SRC_BASE_FILE_H
 
-#include <limn/base.h>
+#include <limn/io.h>
 
 /*
  * A file mapped read only. An empty file has data != NULL and size 0. What is not a regular file
@@ -29,5 +29,9 @@ bool limn_path_exists(const char *path);
 bool limn_path_is_folder(const char *path);
 /* "folder/name" from limn_alloc; NULL without memory. */
 char *limn_path_join(const char *folder, const char *name);
+
+/* Writes what is buffered, so that a full disk is known before any of several outputs is committed.
+ */
+limn_status limn_output_flush(limn_output *o, limn_error *err);
 
 #endif

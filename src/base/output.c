@@ -213,7 +213,7 @@ static limn_status write_through(limn_output *o, const char *bytes, size_t n, li
   return o->failed ? cannot_write(err, o->path) : LIMN_OK;
 }
 
-static limn_status flush(limn_output *o, limn_error *err) {
+limn_status limn_output_flush(limn_output *o, limn_error *err) {
   size_t n = o->n_buffered;
   o->n_buffered = 0;
   return write_through(o, o->buffer, n, err);
@@ -221,7 +221,7 @@ static limn_status flush(limn_output *o, limn_error *err) {
 
 limn_status limn_output_write(limn_output *o, const void *bytes, size_t n, limn_error *err) {
   if (n > sizeof o->buffer - o->n_buffered) {
-    limn_status status = flush(o, err);
+    limn_status status = limn_output_flush(o, err);
     if (status != LIMN_OK) return status;
     if (n > sizeof o->buffer) return write_through(o, bytes, n, err);
   }
@@ -245,7 +245,7 @@ void limn_output_discard(limn_output *o) {
 
 limn_status limn_output_commit(limn_output *o, limn_error *err) {
   /* After a failed write this flush has nothing to write, and fails again. */
-  limn_status status = flush(o, err);
+  limn_status status = limn_output_flush(o, err);
   if (status != LIMN_OK) {
     limn_output_discard(o);
     return status;

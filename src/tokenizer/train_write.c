@@ -177,29 +177,43 @@ static limn_status write_merges(const limn_trainer *t, limn_output *o, limn_erro
   return status;
 }
 
-static limn_status write_file(const limn_trainer *t, const char *folder, const char *name,
-                              limn_status (*write)(const limn_trainer *, limn_output *,
-                                                   limn_error *),
-                              limn_error *err) {
-  limn_output *o;
-  char *path = limn_path_join(folder, name);
+typedef struct part {
+  const char *name;
+  limn_status (*write)(const limn_trainer *t, limn_output *o, limn_error *err);
+} part;
+
+/* All of it lies in the temporary file then, but the file has not its name yet. */
+static limn_status write_part(const limn_trainer *t, const char *folder, const part *p,
+                              limn_output **o, limn_error *err) {
+  char *path = limn_path_join(folder, p->name);
   if (!path) return limn_out_of_memory(err, "a path");
-  limn_status status = limn_output_open(path, &o, err);
+  limn_status status = limn_output_open(path, o, err);
   limn_free(path);
-  if (status != LIMN_OK) return status;
-  status = write(t, o, err);
-  if (status == LIMN_OK) return limn_output_commit(o, err);
-  limn_output_discard(o);
+  if (status == LIMN_OK) status = p->write(t, *o, err);
+  if (status == LIMN_OK) status = limn_output_flush(*o, err);
   return status;
 }
 
+/* No file takes its name before all are written: where the disk gets full, the folder has no files
+   that do not belong together. */
 limn_status limn_trainer_write(const limn_trainer *t, const char *folder, limn_error *err) {
+  enum { N_PARTS = 3 };
+  static const part parts[N_PARTS] = {{"tokenizer.json", write_tokenizer},
+                                      {"vocab.json", write_vocab},
+                                      {"merges.txt", write_merges}};
+  limn_output *outputs[N_PARTS] = {NULL};
   if (mkdir(folder, 0777) != 0 && errno != EEXIST)
     return limn_error_set(err, errno == ENOENT ? LIMN_ERROR_NOT_FOUND : LIMN_ERROR_IO,
                           LIMN_NO_OFFSET, "cannot make the folder \"%s\": %s", folder,
                           strerror(errno));
-  limn_status status = write_file(t, folder, "vocab.json", write_vocab, err);
-  if (status == LIMN_OK) status = write_file(t, folder, "merges.txt", write_merges, err);
-  if (status == LIMN_OK) status = write_file(t, folder, "tokenizer.json", write_tokenizer, err);
+  limn_status status = LIMN_OK;
+  for (int i = 0; i < N_PARTS && status == LIMN_OK; i++)
+    status = write_part(t, folder, &parts[i], &outputs[i], err);
+  for (int i = 0; i < N_PARTS; i++) {
+    if (status == LIMN_OK)
+      status = limn_output_commit(outputs[i], err);
+    else
+      limn_output_discard(outputs[i]);
+  }
   return status;
 }

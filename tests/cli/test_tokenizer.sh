@@ -126,4 +126,12 @@ done
 run 2 tokenizer train "$work/file" "$work/missing" -o "$work/none"
 check "no folder is made where a text is missing" [ ! -e "$work/none" ]
 
+# ---- a disk that gets full leaves nothing, or what was there
+for size in 0 8 12 16; do
+  (ulimit -f $size; "$LIMN" tokenizer train "$text" -n 500 -o "$work/full" 2>&1) | cat >"$work/err"
+  last="limn tokenizer train with $size blocks left"
+  complains "File too large"
+  check "$last: no folder is left" [ ! -e "$work/full" ]
+done
+
 finish

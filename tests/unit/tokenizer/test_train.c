@@ -1,6 +1,6 @@
 /*
  * Learning an encoding: merges against those of Hugging Face's trainer, chunks and threads that
- * change nothing, files that read back, bad options, and running out of memory.
+ * change nothing, files that read back, bad options, and running out of room and memory.
  */
 #include "base/file.h"
 #include "tokenizer/train.h"
@@ -8,7 +8,10 @@
 #include "check.h"
 #include "trained_merges.h"
 
+#include <limn/io.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #define N_TRAINED (sizeof trained / sizeof *trained)
 
@@ -239,6 +242,44 @@ static void refuses(void **state) {
   limn_trainer_free(NULL);
 }
 
+/* ---- a full disk ----------------------------------------------------------------------------- */
+
+/* Room for some of the three files (here: by the process's largest file size), and not for all. */
+static void a_full_disk_changes_no_file(void **state) {
+  (void)state;
+  static const char *const names[] = {"tokenizer.json", "vocab.json", "merges.txt"};
+  limn_error err;
+  limn_trainer *t;
+  struct rlimit before, small;
+  char folder[256], path[512], *bytes;
+  size_t n;
+  make_folder(folder);
+  CHECK_OK(limn_trainer_new(&(limn_trainer_options){.vocab_size = 256}, &t, &err), err);
+  CHECK_OK(limn_trainer_learn(t, &err), err);
+  for (size_t i = 0; i < 3; i++) {
+    snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+    CHECK_OK(limn_file_write(path, "old", 3, &err), err);
+  }
+  assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+  signal(SIGXFSZ, SIG_IGN);
+  for (rlim_t size = 0; size <= 4096; size += 1024) {
+    small = before;
+    small.rlim_cur = size;
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    limn_status status = limn_trainer_write(t, folder, &err);
+    setrlimit(RLIMIT_FSIZE, &before);
+    CHECK_FAILS(status, LIMN_ERROR_IO, err, "File too large");
+    for (size_t i = 0; i < 3; i++) {
+      snprintf(path, sizeof path, "%s/%s", folder, names[i]);
+      CHECK_OK(limn_file_read(path, 0, &bytes, &n, &err), err);
+      assert_string_equal(bytes, "old");
+      limn_free(bytes);
+    }
+  }
+  limn_trainer_free(t);
+  remove_folder(folder);
+}
+
 /* ---- no memory ------------------------------------------------------------------------------- */
 
 static limn_status all_at_once(const char *folder, limn_pool *pool, limn_error *err) {
@@ -286,6 +327,7 @@ int main(void) {
       cmocka_unit_test(chunks_and_threads_change_nothing),
       cmocka_unit_test(lines_are_texts),
       cmocka_unit_test(refuses),
+      cmocka_unit_test(a_full_disk_changes_no_file),
       cmocka_unit_test(every_allocation_may_fail),
   };
   return cmocka_run_group_tests(tests, NULL, NULL);
