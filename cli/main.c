@@ -9,6 +9,7 @@
 #include "folder.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -142,6 +143,16 @@ const char *cli_nearest(const char *word, const char *const *words, size_t n) {
   return best;
 }
 
+/* ---- standard streams ------------------------------------------------------------------------ */
+
+/* Where the caller has closed one, the next file that is opened would take its place, and what is
+   printed would go there. What takes it here fails as a closed one does. */
+static void fill_standard_streams(void) {
+  static const int modes[] = {O_WRONLY, O_RDONLY, O_RDONLY}; /* the wrong ways round */
+  for (int fd = 0; fd < 3; fd++)
+    if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", modes[fd]) != fd) return;
+}
+
 /* ---- signals --------------------------------------------------------------------------------- */
 
 static void on_signal(int number) {
@@ -268,6 +279,7 @@ static int run(cli *c, int argc, char **argv) {
 }
 
 int main(int argc, char **argv) {
+  fill_standard_streams();
   cli_has_color(); /* decided now: a handler could not ask the environment */
   catch_signals();
   setvbuf(stdout, NULL, _IOFBF, 1 << 16);

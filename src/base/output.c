@@ -230,6 +230,11 @@ limn_status limn_output_write(limn_output *o, const void *bytes, size_t n, limn_
   return LIMN_OK;
 }
 
+/* Standard output stays open. By the name: where it was closed, a file may have its number. */
+static int close_file(const limn_output *o) {
+  return strcmp(o->path, "-") == 0 ? 0 : close(o->fd);
+}
+
 static void end(limn_output *o) {
   if (o->slot >= 0) give_back_slot(o->slot);
   limn_free(o->path);
@@ -238,7 +243,7 @@ static void end(limn_output *o) {
 
 void limn_output_discard(limn_output *o) {
   if (!o) return;
-  if (o->fd != STDOUT_FILENO) close(o->fd);
+  close_file(o);
   if (o->slot >= 0) unlink(pending[o->slot].path);
   end(o);
 }
@@ -250,7 +255,7 @@ limn_status limn_output_commit(limn_output *o, limn_error *err) {
     limn_output_discard(o);
     return status;
   }
-  if (o->fd != STDOUT_FILENO && close(o->fd) != 0) status = cannot_write(err, o->path);
+  if (close_file(o) != 0) status = cannot_write(err, o->path);
   if (o->slot >= 0) {
     const char *temporary = pending[o->slot].path;
     if (status == LIMN_OK && rename(temporary, o->path) != 0) status = cannot_write(err, o->path);

@@ -139,6 +139,18 @@ if [ -w /dev/full ]; then
   run 2 trace -m "$tiny" --ids 1,2 -o /dev/full
   complains "No space left on device"
 fi
+for way in "hooks" "tokenizer train $tiny/config.json -n 300 -o $work/learned" \
+  "trace -m $tiny --ids 1,2 -o $work/closed"; do
+  "$LIMN" $way >&- 2>"$work/err"
+  check "a closed standard output: exit status 2" [ $? = 2 ]
+  last="limn $way >&-"
+  complains "cannot write standard output: Bad file descriptor"
+done
+run 0 trace -m "$tiny" --ids 1,2 -o "$work/open"
+check "and what is printed is in no other file" cmp "$work/open" "$work/closed"
+last="limn tokenize <&-"
+"$LIMN" tokenize <&- >"$work/out" 2>"$work/err"
+complains 'cannot read "standard input": Bad file descriptor'
 { "$LIMN" trace -m "$tiny" --ids 1,2,3,4,5,6,7,8,9 --json 2>"$work/err"; echo $? >"$work/rc"; } |
   head -1 >/dev/null
 last="limn trace | head -1"

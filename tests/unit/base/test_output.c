@@ -183,6 +183,28 @@ static void full_device(void **state) {
   CHECK_FAILS(limn_output_commit(o, &err), LIMN_ERROR_IO, err, "No space");
 }
 
+/* Where standard output is closed, a file gets its number; it is closed all the same. */
+static void a_file_in_the_place_of_standard_output(void **state) {
+  (void)state;
+  limn_error err;
+  limn_output *o;
+  fflush(stdout);
+  int kept = dup(STDOUT_FILENO);
+  for (int is_committed = 0; is_committed < 2; is_committed++) {
+    close(STDOUT_FILENO);
+    limn_status status = limn_output_open(in_folder("first"), &o, &err);
+    bool has_it = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+    if (status == LIMN_OK && is_committed) status = limn_output_commit(o, &err);
+    if (status == LIMN_OK && !is_committed) limn_output_discard(o);
+    bool still = fcntl(STDOUT_FILENO, F_GETFD) >= 0;
+    dup2(kept, STDOUT_FILENO);
+    CHECK_OK(status, err);
+    assert_true(has_it);
+    assert_false(still);
+  }
+  close(kept);
+}
+
 /* A file system without room in the middle of a file (here: the process's largest file size). */
 static void no_half_file(void **state) {
   (void)state;
@@ -365,6 +387,7 @@ int main(void) {
       IN_FOLDER(longest_name),
       IN_FOLDER(where_nothing_can_be_written),
       IN_FOLDER(full_device),
+      IN_FOLDER(a_file_in_the_place_of_standard_output),
       IN_FOLDER(no_half_file),
       IN_FOLDER(commit_that_fails),
       IN_FOLDER(signal_leaves_no_half_file),
