@@ -60,8 +60,11 @@ limn_status cli_make_folder(const char *folder, limn_error *err) {
   if (mkdir(folder, 0777) == 0) return LIMN_OK;
   int reason = errno;
   atomic_store(&made.is_new, false);
-  if (reason == EEXIST && stat(folder, &info) == 0 && S_ISDIR(info.st_mode)) return LIMN_OK;
-  return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot make folder \"%s\": %s", folder,
+  bool is_there = reason == EEXIST && stat(folder, &info) == 0 && S_ISDIR(info.st_mode);
+  if (is_there && access(folder, W_OK | X_OK) == 0) return LIMN_OK;
+  if (is_there) reason = errno;
+  return limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot %s folder \"%s\": %s",
+                        is_there ? "write in" : "make", folder,
                         reason == EEXIST ? "it is a file" : strerror(reason));
 }
 

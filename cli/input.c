@@ -65,8 +65,8 @@ limn_status cli_parse_ids(const char *list, int32_t **ids, size_t *n, limn_error
       *ids = NULL;
       return limn_error_set(err, is_number ? LIMN_ERROR_RANGE : LIMN_ERROR_ARGUMENT,
                             (uint64_t)(at - list),
-                            "token id %zu is \"%.*s\", expected a whole number from 0 up", *n + 1,
-                            (int)(length < 40 ? length : 40), at);
+                            "token id %zu is \"%.*s\", expected a whole number from 0 to %d",
+                            *n + 1, (int)(length < 40 ? length : 40), at, INT32_MAX);
     }
     (*ids)[(*n)++] = (int32_t)id;
     at += length;

@@ -181,11 +181,14 @@ const char *cli_plural(int64_t n) {
 }
 
 char *cli_size_text(char out[32], uint64_t bytes) {
-  static const char *const units[] = {"bytes", "kB", "MB", "GB", "TB"};
+  static const char *const units[] = {"", "kB", "MB", "GB", "TB"};
   double x = (double)bytes;
   int unit = 0;
   for (; x >= 999.95 && unit < 4; unit++)
     x /= 1000;
-  snprintf(out, 32, unit == 0 ? "%.0f %s" : "%.1f %s", x, units[unit]);
+  if (unit == 0)
+    snprintf(out, 32, "%.0f byte%s", x, cli_plural((int64_t)bytes));
+  else
+    snprintf(out, 32, "%.1f %s", x, units[unit]);
   return out;
 }

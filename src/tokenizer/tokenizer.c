@@ -9,8 +9,10 @@
 #include "tokenizer/pipeline.h"
 #include "tokenizer/readers.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 /* ---- opening
  * ------------------------------------------------------------------------------------- */
@@ -43,9 +45,13 @@ static limn_status read_file(const char *path, const char *encoding, limn_tokeni
   size_t at = 0;
   while (at < file.size && strchr(" \t\r\n", file.data[at]) && file.data[at])
     at++;
-  if (limn_gguf_is(file.data, file.size))
+  if (at == file.size)
+    status = limn_error_set(err, LIMN_ERROR_FORMAT, 0,
+                            "\"%s\" is empty, expected JSON, ranks, a SentencePiece model or GGUF",
+                            path);
+  else if (limn_gguf_is(file.data, file.size))
     status = limn_tokenizer_read_gguf(path, &file, t, err);
-  else if (at == file.size || file.data[at] == '{')
+  else if (file.data[at] == '{')
     status = limn_tokenizer_read_json(path, &file, t, err);
   else if (encoding || limn_looks_like_ranks(file.data, file.size))
     status = read_ranks(path, encoding, &file, t, err);
@@ -79,6 +85,9 @@ static limn_status read_folder(const char *folder, limn_tokenizer *t, limn_error
     status = read_file(tekken, NULL, t, err);
   else if (limn_path_exists(model))
     status = read_file(model, NULL, t, err);
+  else if (access(folder, X_OK) != 0)
+    status = limn_error_set(err, LIMN_ERROR_IO, LIMN_NO_OFFSET, "cannot open \"%s\": %s", folder,
+                            strerror(errno));
   else
     status = limn_error_set(err, LIMN_ERROR_NOT_FOUND, LIMN_NO_OFFSET,
                             "no tokenizer in \"%s\": neither tokenizer.json nor vocab.json and "

@@ -4,6 +4,7 @@
 #   complains TEXT           the last run's standard error is one line, and it contains TEXT
 #   quiet                    the last run wrote nothing on standard error
 #   silent                   the last run wrote nothing on standard output
+#   run_unprivileged ...     run as somebody without the rights of root; false where that cannot be
 #   ok WHAT, fail WHAT       report; `finish` at the end of the script
 : "${LIMN:?is not set}" "${LIMN_SOURCE_DIR:?is not set}"
 [ -x "$LIMN" ] || { echo "$LIMN is no program"; exit 1; }
@@ -38,6 +39,23 @@ run() {
     fail "$last: exit status $status, expected $wanted"
     head -5 "$work/err"
   fi
+}
+
+# Such a user must get to the command, and to $work, which others cannot read otherwise.
+run_unprivileged() {
+  if [ "$(id -u)" != 0 ]; then
+    run "$@"
+    return 0
+  fi
+  setpriv --reuid=65534 --regid=65534 --clear-groups "$LIMN" --version >/dev/null 2>&1 || return 1
+  chmod go+rx "$work"
+  privileged=$LIMN
+  printf '#!/bin/sh\nexec setpriv --reuid=65534 --regid=65534 --clear-groups "%s" "$@"\n' \
+    "$LIMN" >"$work/unprivileged"
+  chmod +x "$work/unprivileged"
+  LIMN=$work/unprivileged
+  run "$@"
+  LIMN=$privileged
 }
 
 says() {

@@ -155,7 +155,9 @@ complains 'no tokenizer "nowhere"'
 run 2 tokenize --decode 50257
 complains "no token has the id 50257, the vocabulary has 50257"
 run 2 tokenize --decode 1,x
-complains 'token id 2 is "x"'
+complains 'token id 2 is "x", expected a whole number from 0 to 2147483647'
+run 2 tokenize --decode 99999999999
+complains 'token id 1 is "99999999999", expected a whole number from 0 to 2147483647'
 printf '1,2\0003' >"$work/ids"
 run 2 tokenize --decode --file "$work/ids"
 complains "a NUL among the ids"
@@ -175,6 +177,21 @@ run 2 tokenize --merges x --special allow
 complains "--special is given with --merges"
 run 2 tokenize -e nowhere x
 complains 'no tokenizer "nowhere", expected gpt2, a file'
+run 2 tokenize -e cl100k_base=/nowhere x
+complains 'cannot open "/nowhere": No such file or directory'
+mkdir "$work/folder"
+for name in "$work/folder" "cl100k_base=$work/folder"; do
+  run 2 tokenize -e "$name" x
+  complains "no tokenizer in \"$work/folder\": neither tokenizer.json nor"
+done
+for name in /dev/null cl100k_base=/dev/null; do
+  run 2 tokenize -e $name x
+  complains '"/dev/null" is empty, expected JSON, ranks, a SentencePiece model or GGUF'
+done
+chmod 0 "$work/folder"
+if run_unprivileged 2 tokenize -e "$work/folder" x; then
+  complains "cannot open \"$work/folder\": Permission denied"
+fi
 run 2 tokenize --decode 1 --special allow
 complains "--special is given with --decode"
 run 2 tokenize a b

@@ -55,6 +55,9 @@ check "which others have" grep -qE '^[a-z ]{5,}$' "$work/mine/merges.txt"
 check "the normal form is in the file" grep -q '"NFC"' "$work/few/tokenizer.json"
 run 0 tokenizer train /dev/null -n 256 -o "$work/bytes"
 says "256 tokens, 0 of them merges"
+printf a >"$work/letter"
+run 0 tokenizer train "$work/letter" -n 256 -o "$work/bytes"
+says "1 byte of text: 1 piece, 1 different"
 run 0 tokenizer train "$LIMN" -n 300 -o "$work/binary"
 says "300 tokens"
 
@@ -123,6 +126,10 @@ for out in "$work/file" /nowhere/at/all; do
   yes 'no end of it' | "$LIMN" tokenizer train - -o "$out" >"$work/out" 2>"$work/err"
   complains "cannot make folder \"$out\""
 done
+mkdir -m 555 "$work/locked"
+if run_unprivileged 2 tokenizer train "$text" -o "$work/locked"; then
+  complains "cannot write in folder \"$work/locked\": Permission denied"
+fi
 run 2 tokenizer train "$work/file" "$work/missing" -o "$work/none"
 check "no folder is made where a text is missing" [ ! -e "$work/none" ]
 

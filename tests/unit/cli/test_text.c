@@ -112,6 +112,8 @@ static void numbers(void **state) {
   assert_string_equal(cli_group_digits(out, 999, ' '), "999");
   assert_string_equal(cli_group_digits(out, INT64_MIN, ' '), "-9 223 372 036 854 775 808");
   assert_string_equal(cli_group_digits(out, 1234, 0), "1234");
+  assert_string_equal(cli_size_text(out, 0), "0 bytes");
+  assert_string_equal(cli_size_text(out, 1), "1 byte");
   assert_string_equal(cli_size_text(out, 999), "999 bytes");
   assert_string_equal(cli_size_text(out, 15300000), "15.3 MB");
   assert_string_equal(cli_size_text(out, 999960), "1.0 MB");
