@@ -229,6 +229,8 @@ bool cli_is_visible(const char *text, size_t n);
 /* Prints a paragraph wrapped at `width` columns, each line after `indent` spaces; the first line is
    taken to be at column `at` already. Ends with a line feed. */
 void cli_print_wrapped(FILE *to, const char *text, int indent, int at, int width);
+/* Prints ids with commas between them, and a line feed. */
+void cli_print_ids(const int32_t *ids, size_t n);
 /* 1234567 as "1 234 567" with `separator` between the groups, 0 for none. Returns `out`. */
 char *cli_group_digits(char out[32], int64_t x, char separator);
 /* "s" behind a noun of which there are n, or "". */

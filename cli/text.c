@@ -176,6 +176,34 @@ char *cli_group_digits(char out[32], int64_t x, char separator) {
   return out;
 }
 
+/* The digits of a number; how many they are, 10 at most. */
+static size_t put_digits(char *out, uint32_t x) {
+  char digits[10];
+  size_t at = sizeof digits;
+  do {
+    digits[--at] = (char)('0' + x % 10);
+    x /= 10;
+  } while (x > 0);
+  memcpy(out, digits + at, sizeof digits - at);
+  return sizeof digits - at;
+}
+
+/* By itself: printf takes ten times as long as encoding does. */
+void cli_print_ids(const int32_t *ids, size_t n) {
+  char line[8192];
+  size_t used = 0;
+  for (size_t i = 0; i < n; i++) {
+    if (used > sizeof line - 12) {
+      fwrite(line, 1, used, stdout);
+      used = 0;
+    }
+    if (i > 0) line[used++] = ',';
+    used += put_digits(line + used, (uint32_t)ids[i]);
+  }
+  line[used++] = '\n';
+  fwrite(line, 1, used, stdout);
+}
+
 const char *cli_plural(int64_t n) {
   return n == 1 ? "" : "s";
 }

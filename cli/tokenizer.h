@@ -21,9 +21,6 @@ typedef struct cli_number {
 } cli_number;
 void cli_put_numbers(limn_json *j, const cli_number *rows, size_t n);
 
-/* Prints ids with commas between them, and a line feed. */
-void cli_print_ids(const int32_t *ids, size_t n);
-
 /* Views of limn tokenize; each returns an exit status. */
 int cli_tokenize_merges(const cli *c, const limn_tokenizer *t, const char *text);
 int cli_tokenize_stats(const cli *c, const limn_tokenizer *t, const limn_tokens *tokens,

@@ -8,7 +8,8 @@
 #include "tokenizer/cache.h"
 
 #include "base/memory.h"
-#include "tokenizer/shared_cache.h"
+
+static const limn_cache_ways alone;
 
 #define LEAST_BUCKETS 16
 #define LEAST_HOT     64
@@ -31,12 +32,12 @@ static void share_out(limn_cache *c, size_t bytes) {
   c->n_buckets = n > LEAST_BUCKETS ? n >> doublings & ~(size_t)1 : LEAST_BUCKETS;
   c->most_buckets = c->n_buckets << doublings;
   size_t used = c->most_buckets * sizeof *c->buckets;
-  c->store_size = left > used ? (left - used) / 16 * 16 : 0;
+  c->store_size = c->store_end = left > used ? (left - used) / 16 * 16 : 0;
 }
 
 limn_status limn_cache_init_cold(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
                                  limn_error *err) {
-  *c = (limn_cache){.hash = hash};
+  *c = (limn_cache){.hash = hash, .ways = &alone};
   share_out(c, bytes < MOST_BYTES ? bytes : MOST_BYTES);
   c->buckets = limn_alloc_aligned(c->most_buckets + 1, sizeof *c->buckets);
   c->store = limn_alloc(c->store_size + LIMN_STORE_SLACK);
@@ -49,8 +50,7 @@ limn_status limn_cache_init_cold(limn_cache *c, size_t bytes, uint32_t (*hash)(u
   return LIMN_OK;
 }
 
-/* Gives it hot pieces, none yet; or takes all away. */
-static limn_status make_hot(limn_cache *c, limn_error *err) {
+limn_status limn_cache_make_hot(limn_cache *c, limn_error *err) {
   c->hot_shift = 64 - (unsigned)__builtin_ctzll(c->n_hot);
   c->hot = limn_alloc_aligned(c->n_hot + 1, sizeof *c->hot);
   if (c->hot) {
@@ -64,20 +64,7 @@ static limn_status make_hot(limn_cache *c, limn_error *err) {
 limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
                             limn_error *err) {
   limn_status status = limn_cache_init_cold(c, bytes, hash, err);
-  return status == LIMN_OK ? make_hot(c, err) : status;
-}
-
-limn_status limn_cache_init_sharing(limn_cache *c, limn_shared_cache *shared, limn_error *err) {
-  const limn_cache *all = &shared->all;
-  /* What does not change; limn_shared_cache_join takes the rest. */
-  *c = (limn_cache){.n_hot = all->n_hot,
-                    .buckets = all->buckets,
-                    .most_buckets = all->most_buckets,
-                    .store = all->store,
-                    .store_size = all->store_size,
-                    .hash = all->hash,
-                    .shared = shared};
-  return make_hot(c, err);
+  return status == LIMN_OK ? limn_cache_make_hot(c, err) : status;
 }
 
 void limn_cache_deinit(limn_cache *c) {
@@ -161,10 +148,6 @@ void limn_cache_expect(limn_cache *c, size_t bytes) {
 }
 
 static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer) {
-  if (c->shared) {
-    limn_shared_cache_add(c, hash, key, answer);
-    return;
-  }
   limn_cache_grow(c, 2);
   c->n_used += put(c, hash, key, answer);
 }
@@ -174,9 +157,8 @@ static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer
 
 /* Room for so many bytes in the store, or NULL; *place is where. */
 static unsigned char *take_store(limn_cache *c, size_t size, uint32_t *place) {
-  size_t end = c->shared ? c->store_end : c->store_size;
   if (size > c->store_size / 4) return NULL;
-  if (size > end - c->store_used && !limn_shared_cache_more_store(c, size)) {
+  if (size > c->store_end - c->store_used && !c->ways->make_room(c, size)) {
     c->is_full = true;
     return NULL;
   }
@@ -195,7 +177,7 @@ limn_answer limn_cache_keep(limn_cache *c, uint32_t hash, const uint64_t key[2],
     answer.first = (uint32_t)n_ids << LIMN_ID_BITS;
     memcpy(at, ids, n_ids * sizeof *ids);
   }
-  add(c, hash, key, answer);
+  c->ways->add(c, hash, key, answer);
   return answer;
 }
 
@@ -215,7 +197,7 @@ limn_answer limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const uns
   memcpy(at, &entry, sizeof entry);
   memcpy(at + sizeof entry, piece, n);
   memcpy(at + sizeof entry + padded, ids, n_ids * sizeof *ids);
-  add(c, c->hash(key[0], key[1]), key, answer);
+  c->ways->add(c, c->hash(key[0], key[1]), key, answer);
   return limn_answer_of(c, (const int32_t *)(const void *)(at + sizeof entry + padded), n_ids);
 }
 
@@ -227,9 +209,16 @@ void limn_cache_forget(limn_cache *c) {
   c->is_full = false;
 }
 
-void limn_cache_tidy(limn_cache *c) {
-  if (c->shared)
-    limn_shared_cache_tidy(c);
-  else if (c->is_full)
-    limn_cache_forget(c);
+/* ---- a cache of its own -------------------------------------------------------------------------
+ */
+
+static bool make_room(limn_cache *c, size_t size) {
+  (void)c, (void)size;
+  return false; /* all there is can be taken from the beginning on */
 }
+
+static void tidy(limn_cache *c) {
+  if (c->is_full) limn_cache_forget(c);
+}
+
+static const limn_cache_ways alone = {add, make_room, tidy};

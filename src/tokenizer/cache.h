@@ -158,38 +158,40 @@ static inline uint32_t limn_cache_hash(uint64_t low, uint64_t high) {
   return (uint32_t)(h >> 32);
 }
 
-typedef struct limn_cache {
+typedef struct limn_cache limn_cache;
+
+/* How pieces are added: there is one for a cache of its own, one for those that share. */
+typedef struct limn_cache_ways {
+  void (*add)(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer);
+  /* At least so much room behind store_used; false if there is none. */
+  bool (*make_room)(limn_cache *c, size_t size);
+  void (*tidy)(limn_cache *c);
+} limn_cache_ways;
+
+struct limn_cache {
   limn_hot *hot; /* (n_hot + 1), of which the last is for what is not to be found */
   size_t n_hot;  /* 2^(64 - hot_shift) */
   unsigned hot_shift;
   limn_bucket *buckets; /* (most_buckets + 1), of which the last can be read beside another */
   size_t n_buckets, most_buckets, n_used; /* buckets there are, there is room for; places in use */
   unsigned char *store;
-  size_t store_size, store_used;
-  bool is_full; /* something had no room: limn_cache_tidy forgets all */
+  size_t store_size, store_used, store_end; /* bytes; taken; that may be taken */
+  bool is_full;                             /* something had no room: limn_cache_tidy forgets all */
   uint32_t (*hash)(uint64_t low, uint64_t high);
-  /*
-   * Whose buckets and store these are, or NULL: its own. Then n_used is what has not been told yet,
-   * and the store's bytes from store_used up to store_end are for this one alone.
-   */
+  const limn_cache_ways *ways;
+  /* Whose buckets and store these are, or NULL: its own; how often that had forgotten all. */
   struct limn_shared_cache *shared;
-  size_t store_end;
-  size_t n_forgotten; /* how often the shared one had forgotten all */
-} limn_cache;
+  size_t n_forgotten;
+};
 
 /* The bucket for a hash: n_buckets times the hash as a fraction of one. */
 static inline size_t limn_bucket_of(size_t n_buckets, uint32_t hash) {
   return (size_t)((uint64_t)hash * n_buckets >> 32);
 }
 
-/* A cache of so many bytes, by this hash; one without hot pieces, which is to be shared. MEMORY. */
-limn_status limn_cache_init_cold(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
-                                 limn_error *err);
+/* A cache of so many bytes, by this hash. MEMORY. */
 limn_status limn_cache_init(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
                             limn_error *err);
-/* The same that shares another's buckets and store, with hot pieces of its own. MEMORY. */
-limn_status limn_cache_init_sharing(limn_cache *c, struct limn_shared_cache *shared,
-                                    limn_error *err);
 void limn_cache_deinit(limn_cache *c);
 
 /* Makes an empty cache as large as a text of so many bytes will at least need. */
@@ -221,10 +223,15 @@ const int32_t *limn_cache_find_long(const limn_cache *c, const uint64_t key[2],
 limn_answer limn_cache_keep_long(limn_cache *c, const uint64_t key[2], const unsigned char *piece,
                                  size_t n, const int32_t *ids, size_t n_ids);
 /* Forgets all if something had no room. No answer from before counts after it. */
-void limn_cache_tidy(limn_cache *c);
+static inline void limn_cache_tidy(limn_cache *c) {
+  c->ways->tidy(c);
+}
 
-/* For the cache that is shared, while nobody uses it: */
-
+/* For shared_cache.c: a cache without hot pieces, to be shared; and hot pieces for one that shares
+ * it. Where there is no memory the cache is left empty. MEMORY. */
+limn_status limn_cache_init_cold(limn_cache *c, size_t bytes, uint32_t (*hash)(uint64_t, uint64_t),
+                                 limn_error *err);
+limn_status limn_cache_make_hot(limn_cache *c, limn_error *err);
 /* If more than half of the places are in use, doubles the buckets until no more than one in
  * `sparse` is, or there is no room. */
 void limn_cache_grow(limn_cache *c, size_t sparse);

@@ -6,6 +6,7 @@
  */
 #include "tokenizer/encoder.h"
 #include "tokenizer/pipeline.h"
+#include "tokenizer/shared_cache.h"
 
 #include "base/utf8.h"
 
@@ -85,7 +86,7 @@ limn_status limn_encoder_new_with(const limn_tokenizer *t, size_t cache_bytes,
 limn_status limn_encoder_new_sharing(const limn_tokenizer *t, struct limn_shared_cache *cache,
                                      limn_encoder **out, limn_error *err) {
   limn_status status = new_bare(t, limn_loop_best(), out, err);
-  if (status == LIMN_OK) status = limn_cache_init_sharing(&(*out)->cache, cache, err);
+  if (status == LIMN_OK) status = limn_shared_cache_open(cache, &(*out)->cache, err);
   return made(status, out);
 }
 

@@ -19,9 +19,11 @@
  */
 #define SPARSE 8
 
-/* Pieces that are told of together, and bytes of the store that are taken together. */
+/* Pieces that are told of together; bytes of the store that are taken together, at most that part
+ * of it. */
 #define PIECES_TOLD 64
 #define STORE_TAKEN 4096
+#define STORE_PARTS 64
 
 limn_status limn_shared_cache_init(limn_shared_cache *s, size_t bytes,
                                    uint32_t (*hash)(uint64_t, uint64_t), limn_error *err) {
@@ -38,6 +40,22 @@ void limn_shared_cache_deinit(limn_shared_cache *s) {
   limn_cache_deinit(&s->all);
   pthread_cond_destroy(&s->has_met);
   pthread_mutex_destroy(&s->lock);
+}
+
+static const limn_cache_ways shared;
+
+limn_status limn_shared_cache_open(limn_shared_cache *s, limn_cache *c, limn_error *err) {
+  const limn_cache *all = &s->all;
+  /* What does not change; limn_shared_cache_join takes the rest. */
+  *c = (limn_cache){.n_hot = all->n_hot,
+                    .buckets = all->buckets,
+                    .most_buckets = all->most_buckets,
+                    .store = all->store,
+                    .store_size = all->store_size,
+                    .hash = all->hash,
+                    .ways = &shared,
+                    .shared = s};
+  return limn_cache_make_hot(c, err);
 }
 
 /* ---- meeting ------------------------------------------------------------------------------------
@@ -76,7 +94,7 @@ static void look(limn_cache *c) {
   c->n_forgotten = s->n_forgotten;
 }
 
-void limn_shared_cache_tidy(limn_cache *c) {
+static void tidy(limn_cache *c) {
   limn_shared_cache *s = c->shared;
   if (!atomic_load_explicit(&s->is_called, memory_order_relaxed)) return;
   pthread_mutex_lock(&s->lock);
@@ -134,17 +152,19 @@ static void tell(limn_cache *c) {
     call_if(c->shared, n > LIMN_BUCKET / 2 * c->n_buckets, false);
 }
 
-void limn_shared_cache_add(limn_cache *c, uint32_t hash, const uint64_t key[2],
-                           limn_answer answer) {
+static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer) {
   size_t at = limn_bucket_of(c->n_buckets, hash);
   if (!fill(&c->buckets[at], key, answer)) fill(&c->buckets[at ^ 1], key, answer);
   if (++c->n_used == PIECES_TOLD) tell(c);
 }
 
-bool limn_shared_cache_more_store(limn_cache *c, size_t size) {
+/* Takes more of the store, from which it alone will take. */
+static bool make_room(limn_cache *c, size_t size) {
   limn_shared_cache *s = c->shared;
-  if (!s || c->is_full) return false;
-  size_t taken = size < STORE_TAKEN ? STORE_TAKEN : size;
+  size_t usual = c->store_size / STORE_PARTS / 16 * 16;
+  usual = usual < STORE_TAKEN ? usual : STORE_TAKEN;
+  if (c->is_full) return false;
+  size_t taken = size < usual ? usual : size;
   size_t at = __atomic_fetch_add(&s->all.store_used, taken, __ATOMIC_RELAXED);
   if (at > c->store_size || taken > c->store_size - at) {
     call_if(s, true, true);
@@ -154,3 +174,5 @@ bool limn_shared_cache_more_store(limn_cache *c, size_t size) {
   c->store_end = at + taken;
   return true;
 }
+
+static const limn_cache_ways shared = {add, make_room, tidy};

@@ -27,17 +27,10 @@ limn_status limn_shared_cache_init(limn_shared_cache *s, size_t bytes,
                                    uint32_t (*hash)(uint64_t, uint64_t), limn_error *err);
 void limn_shared_cache_deinit(limn_shared_cache *s);
 
-/* A cache that shares it (limn_cache_init_sharing) is used between these two, by one thread. */
+/* A cache that shares its buckets and store, with hot pieces of its own. MEMORY. */
+limn_status limn_shared_cache_open(limn_shared_cache *s, limn_cache *c, limn_error *err);
+/* It is used between these two, by one thread. */
 void limn_shared_cache_join(limn_cache *c);
 void limn_shared_cache_leave(limn_cache *c);
-
-/* For cache.c: what a cache does that shares another. */
-
-/* Adds a piece, if its bucket or the one beside it has room. */
-void limn_shared_cache_add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer);
-/* Takes more of the store, at least `size` bytes; false if there is not so much. */
-bool limn_shared_cache_more_store(limn_cache *c, size_t size);
-/* Meets the others if they are called to. */
-void limn_shared_cache_tidy(limn_cache *c);
 
 #endif

@@ -42,7 +42,7 @@ static void run_members(limn_shared_cache *s, member members[MEMBERS]) {
   limn_error err;
   for (uint32_t k = 0; k < MEMBERS; k++) {
     members[k] = (member){.first = 7000 * (k / 2), .n = 25000 >> k, .step = k % 2 ? 29999 : 1};
-    CHECK_OK(limn_cache_init_sharing(&members[k].c, s, &err), err);
+    CHECK_OK(limn_shared_cache_open(s, &members[k].c, &err), err);
   }
   for (size_t k = 0; k < MEMBERS; k++)
     assert_int_equal(pthread_create(&members[k].thread, NULL, run, &members[k]), 0);
@@ -83,12 +83,12 @@ static void a_member_finds_what_one_before_it_kept(void **state) {
   limn_cache one, two;
   enum { FEW = 20 }; /* so that no bucket is full */
   CHECK_OK(limn_shared_cache_init(&s, 200000, limn_cache_hash, &err), err);
-  CHECK_OK(limn_cache_init_sharing(&one, &s, &err), err);
+  CHECK_OK(limn_shared_cache_open(&s, &one, &err), err);
   limn_shared_cache_join(&one);
   for (uint32_t i = 0; i < FEW; i++)
     assert_true(is_answer(&one, keep(&one, i), i));
   limn_shared_cache_leave(&one);
-  CHECK_OK(limn_cache_init_sharing(&two, &s, &err), err);
+  CHECK_OK(limn_shared_cache_open(&s, &two, &err), err);
   limn_shared_cache_join(&two);
   for (uint32_t i = 0; i < FEW; i++)
     assert_true(is_answer(&two, find(&two, i), i));
@@ -120,7 +120,7 @@ static void every_allocation_may_fail(void **state) {
     fail_allocation(k);
     limn_status status = limn_shared_cache_init(&s, 100000, limn_cache_hash, &err);
     if (status == LIMN_OK) {
-      status = limn_cache_init_sharing(&c, &s, &err);
+      status = limn_shared_cache_open(&s, &c, &err);
       if (status == LIMN_OK) limn_cache_deinit(&c);
     }
     limn_shared_cache_deinit(&s);
