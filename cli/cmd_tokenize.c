@@ -57,14 +57,19 @@ static limn_special special_of(const cli *c) {
   return strcmp(word, "refuse") == 0 ? LIMN_SPECIAL_REFUSE : LIMN_SPECIAL_AS_TEXT;
 }
 
-/* Puts a token's start behind each id: where it begins in the decoded text. */
-static limn_status add_offsets(const limn_tokenizer *t, limn_tokens *tokens, limn_error *err) {
+/* Puts a token's start behind each id: where it begins in the decoded text, which is n bytes. What
+   that lacks are spaces of the first tokens. */
+static limn_status add_offsets(const limn_tokenizer *t, limn_tokens *tokens, size_t n,
+                               limn_error *err) {
   tokens->offsets = limn_alloc_zeroed(tokens->n + 1, sizeof *tokens->offsets);
   if (!tokens->offsets) return limn_error_set(err, LIMN_ERROR_MEMORY, LIMN_NO_OFFSET, "no memory");
   for (size_t i = 0, size; i < tokens->n; i++) {
     limn_tokenizer_bytes(t, tokens->ids[i], &size);
     tokens->offsets[i + 1] = tokens->offsets[i] + size;
   }
+  size_t dropped = tokens->offsets[tokens->n] - n;
+  for (size_t i = 0; i <= tokens->n; i++)
+    tokens->offsets[i] = tokens->offsets[i] > dropped ? tokens->offsets[i] - dropped : 0;
   return LIMN_OK;
 }
 
@@ -79,7 +84,7 @@ static limn_status decode(const limn_tokenizer *t, const char *list, size_t n_li
                           "a NUL among the ids, expected whole numbers and commas");
   if (!is_empty) status = cli_parse_ids(list, &tokens->ids, &tokens->n, err);
   if (status == LIMN_OK) status = limn_tokenizer_decode(t, tokens->ids, tokens->n, text, n, err);
-  return status == LIMN_OK ? add_offsets(t, tokens, err) : status;
+  return status == LIMN_OK ? add_offsets(t, tokens, *n, err) : status;
 }
 
 /* ---- output ---------------------------------------------------------------------------------- */

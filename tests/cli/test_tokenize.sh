@@ -38,6 +38,11 @@ run 0 tokenize --offsets "$(printf 'a\377\377b')"
 says "4 tokens, 4 bytes"
 run 0 tokenize --offsets --decode 15496,995
 says "       5       11         5       11      995"
+llama=$LIMN_SOURCE_DIR/fuzz/corpus/sentencepiece/llama # puts a space before the text
+run 0 tokenize -e "$llama" --offsets "the the"
+cp "$work/out" "$work/encoded"
+run 0 tokenize -e "$llama" --offsets --decode 264,264
+check "and where decoding takes away a space" cmp "$work/out" "$work/encoded"
 
 # ---- many texts at once
 printf 'Hello world\n\nHello\nworld' >"$work/lines"

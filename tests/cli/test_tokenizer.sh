@@ -112,6 +112,13 @@ run 0 tokenizer compare gpt2 tales --file "$LIMN"
 says "0 places"
 COLUMNS=40 "$LIMN" tokenizer compare gpt2 "$work/bytes" --file "$text" --most 50 >"$work/out"
 check "rows fit a narrow terminal" sh -c '! grep -a "^ *[0-9]*  [^ ]" "$1" | awk "length > 60" | grep -q .' sh "$work/out"
+llama=$LIMN_SOURCE_DIR/fuzz/corpus/sentencepiece/llama # leaves out spaces at the ends
+run 1 tokenizer compare gpt2 "$llama" ' '
+says "0 tokens are cut alike; 1 place with 1 of 1 bytes is cut otherwise"
+run 1 tokenizer compare "$llama" gpt2 --json '   '
+says '{"offset": 0, "n_bytes": 3, "text": "   ", "a": [], "b": [{"id": 220, "offset": 0}, {"id": 220, "offset": 1}, {"id": 220, "offset": 2}]}'
+run 0 tokenizer compare "$llama" "$llama" ' '
+says "0 tokens are cut alike; 0 places with 0 of 1 bytes"
 run 2 tokenizer compare gpt2 "$work/no" x
 complains 'no tokenizer'
 run 2 tokenizer compare gpt2
