@@ -18,6 +18,9 @@ typedef struct merging {
   size_t place;              /* of the token that the last step made */
   int32_t left, right, rank; /* the last step, rank -1 before the first */
   size_t n_candidates;       /* pairs that could be merged then */
+  limn_tokens of_text;       /* what encoding makes of all pieces */
+  size_t n_met;              /* of these, before the piece */
+  bool is_other;             /* merging made others */
 } merging;
 
 /* ---- steps ----------------------------------------------------------------------------------- */
@@ -67,6 +70,12 @@ static bool step(merging *m) {
   m->n--;
   memmove(m->ids + m->place + 1, m->ids + m->place + 2, (m->n - m->place - 1) * sizeof *m->ids);
   return true;
+}
+
+/* Behind the last step: are these the tokens of a text? */
+static void meet(merging *m) {
+  for (size_t i = 0; i < m->n; i++, m->n_met++)
+    if (m->n_met >= m->of_text.n || m->of_text.ids[m->n_met] != m->ids[i]) m->is_other = true;
 }
 
 /* ---- for people ------------------------------------------------------------------------------ */
@@ -120,6 +129,7 @@ static void print_piece(merging *m, const char *piece, size_t n) {
   do {
     print_step(m, columns);
   } while (step(m));
+  meet(m);
   printf("%8s  ", "");
   for (size_t i = 0; i < m->n; i++) {
     print_token(m->t, m->ids[i], CLI_BOLD, cli_width());
@@ -171,11 +181,21 @@ static void put_piece(limn_json *j, merging *m, const char *piece, size_t n) {
   limn_json_begin_array(j);
   while (step(m))
     put_step(j, m);
+  meet(m);
   limn_json_end_array(j);
   limn_json_end_object(j);
 }
 
 /* ---- the view -------------------------------------------------------------------------------- */
+
+static int print_pieces(merging *m, const char *text, size_t n) {
+  for (size_t at = 0, end; at < n; at = end) {
+    end = limn_tokenizer_piece_end(m->t, text, n, at);
+    if (at > 0) putchar('\n');
+    print_piece(m, text + at, end - at);
+  }
+  return CLI_OK;
+}
 
 static int print_json(const cli *c, merging *m, const char *text, size_t n) {
   limn_json j;
@@ -198,13 +218,14 @@ int cli_tokenize_merges(const cli *c, const limn_tokenizer *t, const char *text)
   merging m = {.t = t};
   limn_error err;
   size_t n = strlen(text);
-  if (check_pieces(t, text, n, &err) != LIMN_OK) return cli_fail(c, &err);
-  if (cli_flag(c, "json")) return print_json(c, &m, text, n);
-  for (size_t at = 0; at < n;) {
-    size_t end = limn_tokenizer_piece_end(t, text, n, at);
-    if (at > 0) putchar('\n');
-    print_piece(&m, text + at, end - at);
-    at = end;
-  }
-  return CLI_OK;
+  limn_status status = check_pieces(t, text, n, &err);
+  if (status == LIMN_OK)
+    status = limn_tokenizer_encode(t, text, n, LIMN_SPECIAL_AS_TEXT, &m.of_text, &err);
+  if (status != LIMN_OK) return cli_fail(c, &err);
+  int result = cli_flag(c, "json") ? print_json(c, &m, text, n) : print_pieces(&m, text, n);
+  if (m.is_other || m.n_met != m.of_text.n)
+    cli_note(c, "as a text \"%s\" has other tokens: this tokenizer does more with one than merge",
+             text);
+  limn_tokens_deinit(&m.of_text);
+  return result;
 }

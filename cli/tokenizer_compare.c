@@ -98,11 +98,13 @@ static void print_side(const comparison *m, int k) {
   const side *s = &m->sides[k];
   char n[32], vocab[32];
   double per_token = s->tokens.n ? (double)m->n / (double)s->tokens.n : 0;
-  printf("%s%c%s  %8s token%s, %5.2f bytes per token, vocabulary %s  %s%s%s\n", cli_sgr(CLI_BOLD),
+  printf("%s%c%s  %8s token%s, %5.2f bytes per token, vocabulary %s  %s", cli_sgr(CLI_BOLD),
          'A' + k, cli_sgr(CLI_PLAIN), cli_group_digits(n, (int64_t)s->tokens.n, ' '),
          cli_plural((int64_t)s->tokens.n), per_token,
-         cli_group_digits(vocab, limn_tokenizer_vocab_size(s->tokenizer), ' '), cli_sgr(CLI_ACCENT),
-         s->name, cli_sgr(CLI_PLAIN));
+         cli_group_digits(vocab, limn_tokenizer_vocab_size(s->tokenizer), ' '),
+         cli_sgr(CLI_ACCENT));
+  cli_print_visible(stdout, s->name, strlen(s->name), 0, 0);
+  printf("%s\n", cli_sgr(CLI_PLAIN));
 }
 
 /* Tokens with bars between, at most `width` columns. Returns how many they take. */

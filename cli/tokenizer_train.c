@@ -114,8 +114,9 @@ static void print_summary(const limn_trainer *t, const char *folder, bool is_sho
          cli_group_digits(tokens, limn_trainer_vocab_size(t), ' '), cli_sgr(CLI_PLAIN),
          cli_group_digits(merges, (int64_t)limn_trainer_n_merges(t), ' '));
   printf("%s\n", is_short ? "; no other pair is frequent enough" : "");
-  printf("tokenizer.json, vocab.json and merges.txt are in %s%s%s\n", cli_sgr(CLI_ACCENT), folder,
-         cli_sgr(CLI_PLAIN));
+  printf("tokenizer.json, vocab.json and merges.txt are in %s", cli_sgr(CLI_ACCENT));
+  cli_print_visible(stdout, folder, strlen(folder), 0, 0);
+  printf("%s\n", cli_sgr(CLI_PLAIN));
 }
 
 static int print_json(const cli *c, const limn_trainer *t, const char *folder) {

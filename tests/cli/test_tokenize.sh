@@ -95,6 +95,11 @@ for json in '' --json; do
 done
 run 0 tokenize --merges "$(printf 'na\303\257ve\377')"
 says "Ã¯"
+quiet
+for json in '' --json; do
+  run 0 tokenize -e "$llama" --merges "the" $json # a space would come first
+  complains 'note: as a text "the" has other tokens'
+done
 COLUMNS=40 run 0 tokenize --merges "donaudampfschifffahrtsgesellschaftskapitaen"
 says "…"
 run 2 tokenize --merges "ok $(head -c 1000 /dev/zero | tr '\0' a)"

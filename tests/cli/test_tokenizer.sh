@@ -58,6 +58,11 @@ says "256 tokens, 0 of them merges"
 printf a >"$work/letter"
 run 0 tokenizer train "$work/letter" -n 256 -o "$work/bytes"
 says "1 byte of text: 1 piece, 1 different"
+odd=$(printf 'o\033[31m\ndd')
+run 0 tokenizer train "$work/letter" -n 256 -o "$work/$odd"
+says "are in $work/o\\x1b[31m\\ndd"
+run 0 tokenizer compare gpt2 "$work/$odd" 'a'
+says "o\\x1b[31m\\ndd"
 run 0 tokenizer train "$LIMN" -n 300 -o "$work/binary"
 says "300 tokens"
 
