@@ -3,9 +3,12 @@
  */
 #include "check.h"
 
+#include <stdlib.h>
+
 #include "texts.h"
 #include "tokenizer/cut.h"
 
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -822,7 +825,7 @@ static void batches_keep_the_order_of_texts(void **state) {
 
 /*
  * Texts of one vocabulary, of which the first is so long that what follows waits for it: workers
- * meet the same pieces at the same time, short and long ones.
+ * meet the same pieces at the same time, short and long ones, by the loops of all instruction sets.
  */
 static void workers_agree(void **state) {
   (void)state;
@@ -834,6 +837,12 @@ static void workers_agree(void **state) {
   size_t ends[N], n_texts = 0, n_expected = 0;
   uint32_t seed = 67;
   limn_error err;
+  const limn_encoder_loop *const *loops = limn_loops();
+  const char *name = getenv("LIMN_KERNELS");
+  char *named = name ? strdup(name) : NULL;
+  size_t n_loops = 0;
+  while (loops[n_loops])
+    n_loops++;
   size_t n = wordy_text(&seed, bytes, MOST);
   for (size_t at = 0; n_texts < N; n_texts++) {
     size_t wanted = n_texts == 0 ? 60000 : next_random(&seed) % 3000;
@@ -848,6 +857,7 @@ static void workers_agree(void **state) {
     CHECK_OK(limn_pool_new(n_threads, &pool, &err), err);
     for (size_t c = 0; c < sizeof caches / sizeof *caches; c++) {
       limn_batch batch;
+      setenv("LIMN_KERNELS", loops[((size_t)n_threads + c) % n_loops]->isa, 1);
       CHECK_OK(limn_tokenizer_encode_batch(gpt2, pool, texts, N, LIMN_SPECIAL_AS_TEXT, caches[c],
                                            &batch, &err),
                err);
@@ -858,6 +868,11 @@ static void workers_agree(void **state) {
     }
     limn_pool_free(pool);
   }
+  if (named)
+    setenv("LIMN_KERNELS", named, 1);
+  else
+    unsetenv("LIMN_KERNELS");
+  free(named);
 }
 
 /* Checks that a batch is the texts, whose ids end in `expected` at `ends`. */
