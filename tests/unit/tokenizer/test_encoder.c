@@ -3,8 +3,6 @@
  */
 #include "check.h"
 
-#include <stdlib.h>
-
 #include "texts.h"
 #include "tokenizer/cut.h"
 
