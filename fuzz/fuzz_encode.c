@@ -1,11 +1,11 @@
 /*
  * fuzz_encode.c - encoding any bytes: the first byte picks a pattern, the second a way of
  * cutting into chunks, the rest is the text. Every loop gives the ids of the plain splitter and the
- * heap, at once, counted and in chunks, and two threads that share a cache the same for the chunks
- * as texts; what is decoded is the text.
+ * heap, at once, counted and in chunks, and two threads the same for the chunks as texts and for
+ * the text in spans; what is decoded is the text.
  */
 #include "fuzz.h"
-#include "tokenizer/encoder.h"
+#include "tokenizer/cut.h"
 
 static limn_tokenizer *gpt2;
 static limn_pool *pool;
@@ -86,6 +86,19 @@ static void check_batch(const limn_tokenizer *t, const char *text, size_t n, siz
   free(expected);
 }
 
+/* The text in spans of `step` bytes and more, by two threads that share a cache. */
+static void check_cut(const limn_tokenizer *t, const char *text, size_t n, size_t step,
+                      const int32_t *expected, size_t n_expected) {
+  limn_text texts[1] = {{text, n}};
+  limn_batch batch;
+  bool was_wrong;
+  REQUIRE(limn_encode_batch_cut(t, pool, texts, 1, 3000, step, limn_is_between_words, &batch,
+                                &was_wrong, NULL) == LIMN_OK);
+  REQUIRE(batch.starts[1] == n_expected);
+  REQUIRE(!n_expected || memcmp(batch.ids, expected, n_expected * sizeof *expected) == 0);
+  limn_batch_deinit(&batch);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   if (!gpt2) REQUIRE(limn_tokenizer_gpt2(&gpt2, NULL) == LIMN_OK);
   if (!pool) REQUIRE(limn_pool_new(2, &pool, NULL) == LIMN_OK);
@@ -109,6 +122,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   check_stream(&t, text, n, step, &tokens);
   limn_tokens_deinit(&tokens);
   check_batch(&t, text, n, step);
+  check_cut(&t, text, n, step, expected, n_expected);
   free(expected);
   free(text);
   return 0;

@@ -137,8 +137,8 @@ LIMN_API void limn_batch_deinit(limn_batch *batch);
 typedef struct limn_batch_encoder limn_batch_encoder;
 
 /*
- * On the pool's threads (NULL: on the caller's), with a cache of up to cache_bytes for all of them,
- * and for each half a megabyte at most besides. MEMORY.
+ * On the pool's threads (NULL: on the caller's), with a cache of up to cache_bytes: for all of
+ * them, and half a megabyte at most for each besides; below 2 MB for each of them. MEMORY.
  */
 LIMN_API limn_status limn_batch_encoder_new(const limn_tokenizer *t, limn_pool *pool,
                                             size_t cache_bytes, limn_batch_encoder **out,

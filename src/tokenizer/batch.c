@@ -32,9 +32,9 @@ struct limn_batch_encoder {
   const limn_tokenizer *t;
   limn_pool *pool;
   limn_encoder *alone; /* on one thread; or NULL, and then: */
-  limn_shared_cache *cache;
   worker *workers;
-  size_t n_workers;
+  size_t n_workers, cache_bytes;
+  limn_shared_cache *cache; /* of all workers; or NULL: each has one of cache_bytes */
 };
 
 typedef struct job {
@@ -226,20 +226,25 @@ static void encode_step(job *j, worker *w, size_t first, size_t end) {
   if (w->status == LIMN_OK) put_parts(j, w);
 }
 
+static limn_status make_encoder(const limn_batch_encoder *b, limn_encoder **out, limn_error *err) {
+  if (b->cache) return limn_encoder_new_sharing(b->t, b->cache, out, err);
+  return limn_encoder_new(b->t, b->cache_bytes, out, err);
+}
+
 static void work(void *user, size_t number) {
   job *j = user;
   worker *w = &j->b->workers[number];
   w->status = LIMN_OK;
   w->n_failed = 0;
-  if (!w->e) w->status = limn_encoder_new_sharing(j->b->t, j->b->cache, &w->e, &w->err);
+  if (!w->e) w->status = make_encoder(j->b, &w->e, &w->err);
   if (w->status != LIMN_OK) return;
-  limn_shared_cache_join(&w->e->cache);
+  if (j->b->cache) limn_shared_cache_join(&w->e->cache);
   while (w->status == LIMN_OK && !atomic_load(&j->is_wrong)) {
     size_t first = atomic_fetch_add(&j->next, j->step);
     if (first >= j->n) break;
     encode_step(j, w, first, j->n - first < j->step ? j->n : first + j->step);
   }
-  limn_shared_cache_leave(&w->e->cache);
+  if (j->b->cache) limn_shared_cache_leave(&w->e->cache);
 }
 
 /* What the first text that failed says; memory comes before texts. */
@@ -257,7 +262,7 @@ static limn_status first_failure(const limn_batch_encoder *b, limn_error *err) {
 static limn_status run_team(job *j, limn_error *err) {
   limn_batch_encoder *b = j->b;
   pthread_rwlock_init(&j->lock, NULL);
-  limn_cache_expect(&b->cache->all, j->n_bytes);
+  if (b->cache) limn_cache_expect(&b->cache->all, j->n_bytes);
   limn_pool_run(b->pool, b->n_workers, work, j);
   limn_status status = first_failure(b, err);
   if (status == LIMN_OK && !j->is_wrong) limn_pool_run(b->pool, b->n_workers, put_rest, j);
@@ -391,28 +396,42 @@ static limn_status encode_batch(limn_batch_encoder *b, const limn_text *texts, s
   return status;
 }
 
-static limn_status new_team(limn_batch_encoder *b, size_t cache_bytes, limn_error *err) {
+static limn_status new_team(limn_batch_encoder *b, bool is_shared, limn_error *err) {
   b->n_workers = (size_t)limn_pool_size(b->pool);
   b->workers = limn_alloc_zeroed(b->n_workers, sizeof *b->workers);
+  if (!b->workers) return limn_out_of_memory(err, "an encoder of batches");
+  if (!is_shared) return LIMN_OK;
   b->cache = limn_alloc_zeroed(1, sizeof *b->cache);
-  if (!b->workers || !b->cache) return limn_out_of_memory(err, "an encoder of batches");
-  return limn_shared_cache_init(b->cache, cache_bytes, limn_loop_best()->hash, err);
+  if (!b->cache) return limn_out_of_memory(err, "an encoder of batches");
+  return limn_shared_cache_init(b->cache, b->cache_bytes, limn_loop_best()->hash, err);
 }
 
-limn_status limn_batch_encoder_new(const limn_tokenizer *t, limn_pool *pool, size_t cache_bytes,
-                                   limn_batch_encoder **out, limn_error *err) {
+static limn_status new_encoder(const limn_tokenizer *t, limn_pool *pool, size_t cache_bytes,
+                               bool is_shared, limn_batch_encoder **out, limn_error *err) {
   limn_batch_encoder *b = limn_alloc_zeroed(1, sizeof *b);
   *out = NULL;
   if (!b) return limn_out_of_memory(err, "an encoder of batches");
   b->t = t;
   b->pool = pool;
-  limn_status status = limn_pool_size(pool) > 1 ? new_team(b, cache_bytes, err)
+  b->cache_bytes = cache_bytes;
+  limn_status status = limn_pool_size(pool) > 1 ? new_team(b, is_shared, err)
                                                 : limn_encoder_new(t, cache_bytes, &b->alone, err);
   if (status == LIMN_OK)
     *out = b;
   else
     limn_batch_encoder_free(b);
   return status;
+}
+
+/*
+ * A cache of fewer bytes is not shared: it is full again and again, and one for all has to be
+ * emptied then, where one of its own puts what is new in the place of what is old.
+ */
+#define LEAST_SHARED ((size_t)2 << 20)
+
+limn_status limn_batch_encoder_new(const limn_tokenizer *t, limn_pool *pool, size_t cache_bytes,
+                                   limn_batch_encoder **out, limn_error *err) {
+  return new_encoder(t, pool, cache_bytes, cache_bytes >= LEAST_SHARED, out, err);
 }
 
 void limn_batch_encoder_free(limn_batch_encoder *b) {
@@ -440,15 +459,15 @@ limn_status limn_batch_encoder_encode(limn_batch_encoder *b, const limn_text *te
 #define CACHE_A_BYTE 2
 
 static limn_status encode_once(const limn_tokenizer *t, limn_pool *pool, const limn_text *texts,
-                               size_t n, limn_special special, size_t cache_bytes, cutting *how,
-                               limn_batch *out, limn_error *err) {
+                               size_t n, limn_special special, size_t cache_bytes, bool is_shared,
+                               cutting *how, limn_batch *out, limn_error *err) {
   limn_batch_encoder *b;
   size_t n_bytes = 0;
   for (size_t i = 0; i < n; i++)
     n_bytes += texts[i].n;
   *out = (limn_batch){0};
   size_t worth = n_bytes < cache_bytes / CACHE_A_BYTE ? CACHE_A_BYTE * n_bytes : cache_bytes;
-  limn_status status = limn_batch_encoder_new(t, pool, worth, &b, err);
+  limn_status status = new_encoder(t, pool, worth, is_shared, &b, err);
   if (status == LIMN_OK) status = encode_batch(b, texts, n, special, how, out, err);
   limn_batch_encoder_free(b);
   return status;
@@ -460,7 +479,7 @@ limn_status limn_encode_batch_cut(const limn_tokenizer *t, limn_pool *pool, cons
                                   limn_error *err) {
   cutting how = {.is_place = is_place, .span_size = span_size};
   limn_status status =
-      encode_once(t, pool, texts, n, LIMN_SPECIAL_AS_TEXT, cache_bytes, &how, out, err);
+      encode_once(t, pool, texts, n, LIMN_SPECIAL_AS_TEXT, cache_bytes, true, &how, out, err);
   *was_wrong = how.was_wrong;
   return status;
 }
@@ -469,7 +488,8 @@ limn_status limn_tokenizer_encode_batch(const limn_tokenizer *t, limn_pool *pool
                                         const limn_text *texts, size_t n, limn_special special,
                                         size_t cache_bytes, limn_batch *out, limn_error *err) {
   cutting how = {.is_place = limn_is_between_words};
-  return encode_once(t, pool, texts, n, special, cache_bytes, &how, out, err);
+  return encode_once(t, pool, texts, n, special, cache_bytes, cache_bytes >= LEAST_SHARED, &how,
+                     out, err);
 }
 
 void limn_batch_deinit(limn_batch *batch) {

@@ -33,8 +33,9 @@ limn_status limn_encode_span(limn_encoder *e, const limn_text *text, const limn_
                              size_t *end, limn_error *err);
 
 /*
- * limn_tokenizer_encode_batch (batch.c) with spans and places of one's own. *was_wrong: it was done
- * again, without cuts, because a place was none.
+ * limn_tokenizer_encode_batch (batch.c) with spans and places of one's own, and a cache that
+ * threads share however small it is. *was_wrong: it was done again, without cuts, because a place
+ * was none.
  */
 limn_status limn_encode_batch_cut(const limn_tokenizer *t, limn_pool *pool, const limn_text *texts,
                                   size_t n, size_t cache_bytes, size_t span_size,

@@ -895,7 +895,7 @@ static void an_encoder_takes_batch_after_batch(void **state) {
   enum { MOST = 60000, N = 60, ROUNDS = 12 };
   static unsigned char bytes[MOST + 64];
   static int32_t expected[MOST];
-  static const size_t caches[] = {0, 20000, 2000000};
+  static const size_t caches[] = {0, 20000, 3000000};
   static const char refused[] = "a<|endoftext|>";
   const limn_text bad[2] = {{"good", 4}, {refused, sizeof refused - 1}};
   limn_error err;
