@@ -162,7 +162,7 @@ static void on_signal(int number) {
     ssize_t n = write(STDOUT_FILENO, "\033[0m\n", 5);
     (void)n;
   }
-  /* SA_RESETHAND has brought the default back: the shell sees which signal it was. */
+  signal(number, SIG_DFL); /* the shell sees which signal it was */
   raise(number);
 }
 
@@ -174,7 +174,9 @@ static void catch_signals(void) {
     struct sigaction old;
     /* A signal that the caller chose to ignore (nohup) stays ignored. */
     if (sigaction(numbers[i], NULL, &old) == 0 && old.sa_handler == SIG_IGN) continue;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = (int)SA_RESETHAND};
+    /* Not SA_RESETHAND: of two signals in a row, as timeout sends them, the second would find the
+       default before the first is blocked, and end the program in front of its handler. */
+    struct sigaction action = {.sa_handler = on_signal};
     sigemptyset(&action.sa_mask);
     sigaction(numbers[i], &action, NULL);
   }

@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #define BLOCK        ((size_t)1 << 20)
 #define MOST_SPECIAL 1024
@@ -82,8 +83,8 @@ static limn_status feed_file(reading *r, const char *path, limn_error *err) {
   return status;
 }
 
-/* The sum of the files' sizes, 0 when one is none. A file that is not there is said before the
-   others are read. */
+/* The sum of the files' sizes, 0 when one is none. A file that is not there, or cannot be read, is
+   said before the others are read. */
 static limn_status measure(const cli *c, int64_t *total, limn_error *err) {
   bool is_known = true;
   *total = 0;
@@ -94,7 +95,11 @@ static limn_status measure(const cli *c, int64_t *total, limn_error *err) {
       is_known = false;
       continue;
     }
-    if (stat(path, &info) != 0) return cannot_read(path, err);
+    if (stat(path, &info) != 0 || access(path, R_OK) != 0) return cannot_read(path, err);
+    if (S_ISDIR(info.st_mode)) {
+      errno = EISDIR;
+      return cannot_read(path, err);
+    }
     is_known = is_known && S_ISREG(info.st_mode);
     *total += (int64_t)info.st_size;
   }

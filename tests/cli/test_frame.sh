@@ -176,6 +176,7 @@ for signal in TERM INT; do
   pid=$!
   sleep 0.5
   kill -$signal $pid $long
+  kill -$signal $pid $long 2>/dev/null # once more, as timeout does: the first is to do its work
   wait $pid
   rc=$?
   wait $long

@@ -142,6 +142,10 @@ mkdir -m 555 "$work/locked"
 if run_unprivileged 2 tokenizer train "$text" -o "$work/locked"; then
   complains "cannot write in folder \"$work/locked\": Permission denied"
 fi
+# ---- and so is a text that cannot be read
+last="limn tokenizer train - FOLDER"
+yes 'no end of it' | timeout 20 "$LIMN" tokenizer train - "$work" -o "$work/none" 2>"$work/err"
+complains "cannot read \"$work\": Is a directory"
 run 2 tokenizer train "$work/file" "$work/missing" -o "$work/none"
 check "no folder is made where a text is missing" [ ! -e "$work/none" ]
 
