@@ -48,11 +48,22 @@ static limn_status read_line(ranks *r, const char *line, size_t n, size_t number
     return malformed(r, number, offset, "does not begin with bytes in base64 and a space");
   if (!read_rank(space + 1, n - n_text - 1, &rank))
     return malformed(r, number, offset + n_text + 1, "does not end with a rank");
-  r->n_tokens++;
-  return limn_entries_set(&r->entries, r->bytes.data + at, r->bytes.size - at, rank,
-                          LIMN_TOKEN_NORMAL, r->err);
+  limn_status status = limn_entries_set(&r->entries, r->bytes.data + at, r->bytes.size - at, rank,
+                                        LIMN_TOKEN_NORMAL, r->err);
+  r->n_tokens += status == LIMN_OK;
+  return status;
 }
 
+static limn_status check_count(const ranks *r) {
+  size_t wanted = (size_t)r->encoding->n_ranks;
+  if (wanted == 0 || r->n_tokens == wanted) return LIMN_OK;
+  return limn_error_set(r->err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
+                        "\"%s\" has %zu tokens, expected the %zu of %s", r->path, r->n_tokens,
+                        wanted, r->encoding->name);
+}
+
+/* A last line that means nothing and does not end is what is left of a file that was cut off: how
+   much is missing says more than what is wrong with it. */
 static limn_status read_lines(ranks *r, const char *text, size_t n) {
   limn_status status = LIMN_OK;
   for (size_t at = 0, number = 1; status == LIMN_OK && at < n; number++) {
@@ -61,6 +72,7 @@ static limn_status read_lines(ranks *r, const char *text, size_t n) {
     at += size + 1;
     if (size > 0 && line[size - 1] == '\r') size--;
     if (size > 0) status = read_line(r, line, size, number, offset);
+    if (status == LIMN_ERROR_FORMAT && !end) check_count(r);
   }
   return status;
 }
@@ -193,14 +205,6 @@ static limn_status build(ranks *r, limn_tokenizer *t) {
   t->pattern = r->encoding->pattern;
   if (status == LIMN_OK && (r->encoding->is_nfc || r->has_second)) status = add_pipeline(r, t);
   return status;
-}
-
-static limn_status check_count(const ranks *r) {
-  size_t wanted = (size_t)r->encoding->n_ranks;
-  if (wanted == 0 || r->n_tokens == wanted) return LIMN_OK;
-  return limn_error_set(r->err, LIMN_ERROR_FORMAT, LIMN_NO_OFFSET,
-                        "\"%s\" has %zu tokens, expected the %zu of %s", r->path, r->n_tokens,
-                        wanted, r->encoding->name);
 }
 
 static limn_status read_file(ranks *r, const limn_file *file, limn_tokenizer *t) {

@@ -373,16 +373,21 @@ static void refuses_what_it_does_not_follow(void **state) {
 static const limn_encoding_special no_specials[] = {{"<|end|>", 300, 0, 1}, {NULL, 0, 0, 0}};
 static const limn_encoding any = {"any", LIMN_PATTERN_NONE, false, 0, no_specials};
 
-static limn_status read_ranks(const char *text, size_t n, limn_tokenizer **out, limn_error *err) {
+static limn_status read_ranks_of(const limn_encoding *encoding, const char *text, size_t n,
+                                 limn_tokenizer **out, limn_error *err) {
   limn_file file = {(const unsigned char *)text, n, false};
   *out = limn_alloc_zeroed(1, sizeof **out);
   if (!*out) return LIMN_ERROR_MEMORY;
-  limn_status status = limn_tokenizer_read_ranks("ranks", &any, &file, *out, err);
+  limn_status status = limn_tokenizer_read_ranks("ranks", encoding, &file, *out, err);
   if (status == LIMN_OK) status = limn_tokenizer_finish(*out, "ranks", err);
   if (status == LIMN_OK) return status;
   limn_tokenizer_close(*out);
   *out = NULL;
   return status;
+}
+
+static limn_status read_ranks(const char *text, size_t n, limn_tokenizer **out, limn_error *err) {
+  return read_ranks_of(&any, text, n, out, err);
 }
 
 /* A line for each byte, its rank its value, and more. */
@@ -419,6 +424,15 @@ static void refuses_bad_ranks(void **state) {
   for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
     size_t n = write_ranks(text, cases[i].more);
     CHECK_FAILS(read_ranks(text, n, &t, &err), cases[i].status, err, cases[i].part);
+  }
+  /* A file that was cut off, wherever in its last line. */
+  limn_encoding larger = any;
+  larger.n_ranks = 300;
+  static const char *const rests[] = {"YWI= 256\n", "YWI= 25", "YWI= ", "YWI=", "YWI", "Y", ""};
+  for (size_t i = 0; i < sizeof rests / sizeof *rests; i++) {
+    size_t size = write_ranks(text, rests[i]);
+    CHECK_FAILS(read_ranks_of(&larger, text, size, &t, &err), LIMN_ERROR_FORMAT, err,
+                i ? "\"ranks\" has 256 tokens, expected the 300 of" : "has 257 tokens");
   }
   size_t n = write_ranks(text, "");
   memset(text, '\n', 7); /* in place of the line of byte 0 */
