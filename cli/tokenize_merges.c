@@ -138,6 +138,14 @@ static void print_piece(merging *m, const char *piece, size_t n) {
   }
 }
 
+static void print_pieces(merging *m, const char *text, size_t n) {
+  for (size_t at = 0, end; at < n; at = end) {
+    end = limn_tokenizer_piece_end(m->t, text, n, at);
+    if (at > 0) putchar('\n');
+    print_piece(m, text + at, end - at);
+  }
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------ */
 
 static void put_ids(limn_json *j, const merging *m) {
@@ -188,15 +196,6 @@ static void put_piece(limn_json *j, merging *m, const char *piece, size_t n) {
 
 /* ---- the view -------------------------------------------------------------------------------- */
 
-static int print_pieces(merging *m, const char *text, size_t n) {
-  for (size_t at = 0, end; at < n; at = end) {
-    end = limn_tokenizer_piece_end(m->t, text, n, at);
-    if (at > 0) putchar('\n');
-    print_piece(m, text + at, end - at);
-  }
-  return CLI_OK;
-}
-
 static int print_json(const cli *c, merging *m, const char *text, size_t n) {
   limn_json j;
   limn_error err;
@@ -222,7 +221,11 @@ int cli_tokenize_merges(const cli *c, const limn_tokenizer *t, const char *text)
   if (status == LIMN_OK)
     status = limn_tokenizer_encode(t, text, n, LIMN_SPECIAL_AS_TEXT, &m.of_text, &err);
   if (status != LIMN_OK) return cli_fail(c, &err);
-  int result = cli_flag(c, "json") ? print_json(c, &m, text, n) : print_pieces(&m, text, n);
+  int result = CLI_OK;
+  if (cli_flag(c, "json"))
+    result = print_json(c, &m, text, n);
+  else
+    print_pieces(&m, text, n);
   if (m.is_other || m.n_met != m.of_text.n)
     cli_note(c, "as a text \"%s\" has other tokens: this tokenizer does more with one than merge",
              text);

@@ -48,8 +48,7 @@ typedef struct span {
   size_t first[2], n[2];
 } span;
 
-/* Of a text without tokens (spaces that are left out) its end: no token of the other lies behind.
- */
+/* Of a text without tokens (spaces that are left out) its end: the other's tokens lie before. */
 static size_t end_of(const comparison *m, int k, const span *s) {
   if (m->sides[k].tokens.n == 0) return m->n;
   return m->sides[k].tokens.offsets[s->first[k] + s->n[k]];
