@@ -2,7 +2,8 @@
  * tokenize_batch.c - limn tokenize --batch: many texts at once, over threads.
  *
  * The input is cut into rounds of whole texts; a team encodes the texts of a round, and they are
- * printed in order. So the memory for ids does not grow with the input.
+ * printed in order. So the memory for ids does not grow with the input. Where a text may be
+ * refused, all are tried before the first is printed.
  */
 #include "tokenizer.h"
 
@@ -22,6 +23,7 @@ typedef struct batch {
   limn_text *texts; /* of a round */
   size_t n_texts, capacity;
   size_t n_before; /* texts of the rounds before */
+  bool is_silent;
   limn_json *json; /* or NULL */
 } batch;
 
@@ -49,6 +51,7 @@ static void put_text(limn_json *j, const cli *c, const int32_t *ids, size_t n) {
 }
 
 static void print_ids(const batch *b, const int32_t *ids, size_t n) {
+  if (b->is_silent) return;
   if (b->json)
     put_text(b->json, b->c, ids, n);
   else
@@ -83,21 +86,18 @@ static limn_status cut_round(batch *b, const char *text, size_t n, size_t *at, l
   return status;
 }
 
-/* The texts before the one that cannot be encoded, and which that is. */
-static limn_status print_one_by_one(const batch *b, limn_error *err) {
+/* Which of the texts it is that cannot be encoded, and why. */
+static limn_status tell_which(const batch *b, limn_error *err) {
   limn_encoder *e;
-  limn_tokens tokens = {0};
   limn_status status = limn_encoder_new(b->t, CACHE, &e, err);
   for (size_t i = 0; status == LIMN_OK && i < b->n_texts; i++) {
     limn_error why;
-    status = limn_encoder_tokens(e, b->texts[i].bytes, b->texts[i].n, b->special, &tokens, &why);
-    if (status == LIMN_OK)
-      print_ids(b, tokens.ids, tokens.n);
-    else
+    size_t n_ids;
+    status = limn_encoder_count(e, b->texts[i].bytes, b->texts[i].n, b->special, &n_ids, &why);
+    if (status != LIMN_OK)
       limn_error_set(err, status, why.offset, "text %zu: %s", b->n_before + i + 1, why.text);
   }
   limn_encoder_free(e);
-  limn_tokens_deinit(&tokens);
   return status;
 }
 
@@ -105,7 +105,7 @@ static limn_status run_round(batch *b, limn_error *err) {
   limn_batch *found = &b->found;
   if (limn_batch_encoder_encode(b->encoder, b->texts, b->n_texts, b->special, found, err) !=
       LIMN_OK)
-    return print_one_by_one(b, err);
+    return tell_which(b, err);
   for (size_t i = 0; i < found->n; i++)
     print_ids(b, found->ids + found->starts[i], found->starts[i + 1] - found->starts[i]);
   b->n_before += b->n_texts;
@@ -121,9 +121,20 @@ static limn_status run_rounds(batch *b, const char *text, size_t n, limn_error *
   return status;
 }
 
+/* Whether all texts can be encoded: those with special tokens may be refused. */
+static limn_status check_texts(batch *b, const char *text, size_t n, limn_error *err) {
+  if (b->special != LIMN_SPECIAL_REFUSE) return LIMN_OK;
+  b->is_silent = true;
+  limn_status status = run_rounds(b, text, n, err);
+  b->is_silent = false;
+  b->n_before = 0;
+  return status;
+}
+
 static int print_batch(batch *b, const char *text, size_t n) {
   limn_error err, failure;
   limn_json j;
+  if (check_texts(b, text, n, &failure) != LIMN_OK) return cli_fail(b->c, &failure);
   if (cli_flag(b->c, "json")) {
     b->json = &j;
     cli_json_begin(&j, &err);

@@ -64,6 +64,14 @@ check "no texts, no lines" [ ! -s "$work/out" ]
 printf 'a\nb<|endoftext|>\n' >"$work/lines"
 run 2 tokenize --batch --special refuse --file "$work/lines"
 complains 'text 2: special token "<|endoftext|>" at byte 1'
+check "and the first is not printed" [ ! -s "$work/out" ]
+run 2 tokenize --batch --json --special refuse --file "$work/lines"
+check "nor half of a JSON" [ ! -s "$work/out" ]
+run 0 tokenize --batch --special allow --file "$work/lines"
+check "allowed it is a token" [ "$(tr '\n' ' ' <"$work/out")" = "64 65,50256 " ]
+printf 'a\nb\n' >"$work/lines"
+run 0 tokenize --batch --special refuse --file "$work/lines"
+check "and without it nothing is refused" [ "$(tr '\n' ' ' <"$work/out")" = "64 65 " ]
 
 # ---- statistics
 run 0 tokenize --stats "the the the naïve"
