@@ -43,11 +43,15 @@ static int show(explanation *e) {
   const cli *c = e->c;
   limn_error err;
   bool is_json = cli_flag(c, "json");
-  if (!is_json) explain_print_heading(e);
+  /* First of all, since a large model takes its time; but an edit may turn out to meet nothing, and
+     an id to be none. */
+  bool is_first = !is_json && !cli_list_at(c, "edit", 0) && !cli_is_given(c, "ids");
+  if (is_first) explain_print_heading(e);
   if (explain_run(e, &err) != LIMN_OK) return cli_fail(c, &err);
   const char *folder = cli_value(c, "out");
   if (folder && explain_write_folder(e, folder, &err) != LIMN_OK) return cli_fail(c, &err);
   if (is_json) return print_json(e);
+  if (!is_first) explain_print_heading(e);
   explain_print_tokens(e);
   explain_print(e);
   if (folder) printf("\nall of it is in %s, begin with %s/README.md\n", folder, folder);

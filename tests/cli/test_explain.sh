@@ -187,6 +187,7 @@ bad() { # bad MESSAGE ARGUMENT...
   shift
   run 2 explain "$@"
   complains "$message"
+  check "and nothing is printed" [ ! -s "$work/out" ]
 }
 bad "the text is empty" ""
 bad "a text and --ids are given" text --ids 1

@@ -83,6 +83,11 @@ run 2 heads --sort loud
 complains "loud"
 run 2 heads text
 complains "text"
+run 2 heads -m "$tiny" -l 4 -n 1 -e 'blocks.0.hook_resid_pre[60]=0'
+complains "changed nothing"
+check "and nothing is printed" [ ! -s "$work/out" ]
+run 0 heads -m "$tiny" -l 4 -n 1 -e 'blocks.0.hook_resid_pre[2]=0'
+check "with an edit the heading comes first too" [ "$(grep -n -m 1 sequence "$work/out" | cut -d : -f 1)" = 1 ]
 run 2 heads -m /nowhere
 complains "/nowhere"
 run 0 heads -m "$tiny" -l 1 -n 1 --json
