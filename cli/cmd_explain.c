@@ -43,9 +43,8 @@ static int show(explanation *e) {
   const cli *c = e->c;
   limn_error err;
   bool is_json = cli_flag(c, "json");
-  /* First of all, since a large model takes its time; but an edit may turn out to meet nothing, and
-     an id to be none. */
-  bool is_first = !is_json && !cli_list_at(c, "edit", 0) && !cli_is_given(c, "ids");
+  /* First of all, since a large model takes its time; but an id may turn out to be none. */
+  bool is_first = !is_json && !cli_has_edits(c) && !cli_is_given(c, "ids");
   if (is_first) explain_print_heading(e);
   if (explain_run(e, &err) != LIMN_OK) return cli_fail(c, &err);
   const char *folder = cli_value(c, "out");

@@ -270,9 +270,8 @@ static limn_status prepare(heads *h, limn_error *err) {
   limn_tokens from = {0};
   limn_status status = check_length(h, err);
   if (status == LIMN_OK) status = read_ids(h, &from, err);
-  /* First of all, since it takes its time; but an edit may turn out to meet nothing. */
-  bool is_said = !cli_flag(h->c, "json"), is_first = is_said && !cli_list_at(h->c, "edit", 0);
-  if (status == LIMN_OK && is_first) print_heading(h, from.n);
+  bool is_said = !cli_flag(h->c, "json"), is_first = is_said && !cli_has_edits(h->c);
+  if (status == LIMN_OK && is_first) print_heading(h, from.n); /* computing takes its time */
   h->n_drawn_from = (int64_t)from.n;
   if (status == LIMN_OK) status = compute(h, &from, err);
   if (status == LIMN_OK && is_said && !is_first) print_heading(h, from.n);

@@ -204,12 +204,11 @@ static limn_status run_to_json(const cli *c, const cli_model *m, FILE *to, limn_
   return limn_json_end(&j);
 }
 
-/* An edit that meets nothing, or a file that does not fit, is known when all has been computed: so
-   with an edit all is held back until then. */
+/* With edits all is held back until they have met something. */
 static int trace_to_stdout(const cli *c, const cli_model *m) {
   limn_error err;
   trace t = {.to = stdout};
-  bool is_held = cli_list_at(c, "edit", 0) != NULL;
+  bool is_held = cli_has_edits(c);
   if (is_held && cli_hold_output(&t.to, &err) != LIMN_OK) return cli_fail(c, &err);
   limn_status status =
       cli_flag(c, "json") ? run_to_json(c, m, t.to, &err) : run_trace(c, m, &t, &err);

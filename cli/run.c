@@ -184,6 +184,10 @@ void cli_json_text(limn_json *j, const char *key, const char *value) {
 
 /* ---- the session ----------------------------------------------------------------------------- */
 
+bool cli_has_edits(const cli *c) {
+  return cli_list_at(c, "edit", 0) != NULL;
+}
+
 static limn_status attach_edits(const cli *c, const cli_model *m, cli_session *s, limn_error *err) {
   int n = 0;
   while (cli_list_at(c, "edit", n))

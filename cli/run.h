@@ -83,6 +83,9 @@ typedef struct cli_session {
  * there is nothing to close. */
 limn_status cli_open_session(const cli *c, const cli_model *m, limn_session_options options,
                              cli_session *s, limn_error *err);
+/* Whether edits are given. One that meets nothing is known when all has been computed, and then
+ * nothing is to have been printed. */
+bool cli_has_edits(const cli *c);
 /* After a run: an edit that met no number is an error that names it. */
 limn_status cli_check_edits(const cli_session *s, limn_error *err);
 void cli_close_session(cli_session *s);

@@ -47,11 +47,11 @@ typedef struct job {
   atomic_size_t next;   /* the first that nobody has taken */
   atomic_bool is_wrong; /* a span begins where no piece does */
   size_t *ends;         /* of spans: where in the text encoding ended; or NULL */
-  /* Changed by who has the lock alone: ids, and starts up to that of span n_placed. */
+  /* Changed by who has the lock alone: the batch's ids, and starts up to that of span n_placed. */
   pthread_rwlock_t lock;
-  int32_t *ids;
+  limn_batch *out;
   size_t *starts; /* starts[i + 1] is how many ids span i has, before it has its place */
-  size_t capacity, n_placed, bytes_placed;
+  size_t n_placed, bytes_placed;
   bool *is_done; /* (n) */
 } job;
 
@@ -90,16 +90,17 @@ static size_t ids_expected(size_t n_bytes) {
  * most of which nobody has touched.
  */
 static limn_status grow_ids(job *j, size_t n_there, size_t n, limn_error *err) {
-  if (n <= j->capacity) return LIMN_OK;
-  size_t capacity = j->capacity ? j->capacity + j->capacity / 2 : ids_expected(j->n_bytes);
+  limn_batch *out = j->out;
+  if (n <= out->capacity) return LIMN_OK;
+  size_t capacity = out->capacity ? out->capacity + out->capacity / 2 : ids_expected(j->n_bytes);
   capacity = capacity < n ? n : capacity;
   int32_t *ids = limn_resize(NULL, capacity, sizeof *ids);
   if (!ids) return limn_out_of_memory(err, "the tokens of texts");
   limn_want_huge_pages(ids, capacity * sizeof *ids);
-  if (n_there > 0) memcpy(ids, j->ids, n_there * sizeof *ids);
-  limn_free(j->ids);
-  j->ids = ids;
-  j->capacity = capacity;
+  if (n_there > 0) memcpy(ids, out->ids, n_there * sizeof *ids);
+  limn_free(out->ids);
+  out->ids = ids;
+  out->capacity = capacity;
   return LIMN_OK;
 }
 
@@ -145,7 +146,7 @@ static void put_part(job *j, const part *p) {
   for (size_t at = 0, n; at < p->ids.n; at += n) {
     n = p->ids.n - at < MOST ? p->ids.n - at : MOST;
     pthread_rwlock_rdlock(&j->lock);
-    memcpy(j->ids + j->starts[p->first] + at, p->ids.ids + at, n * sizeof *p->ids.ids);
+    memcpy(j->out->ids + j->starts[p->first] + at, p->ids.ids + at, n * sizeof *p->ids.ids);
     pthread_rwlock_unlock(&j->lock);
   }
 }
@@ -278,7 +279,7 @@ static void tidy_worker(worker *w) {
   w->n_waiting = 0;
 }
 
-/* Encodes spans, or texts, into j->ids and j->starts. */
+/* Encodes spans, or texts, into j->out->ids and j->starts. */
 static limn_status encode_on_team(job *j, limn_error *err) {
   limn_batch_encoder *b = j->b;
   limn_status status = LIMN_OK;
@@ -294,8 +295,7 @@ static limn_status encode_on_team(job *j, limn_error *err) {
 }
 
 /* The same for texts that are cut; a text ends where its last span does. */
-static limn_status encode_spans(job *j, const limn_span *spans, size_t n_spans, limn_batch *out,
-                                limn_error *err) {
+static limn_status encode_spans(job *j, const limn_span *spans, size_t n_spans, limn_error *err) {
   j->spans = spans;
   j->n = n_spans;
   j->starts = limn_alloc_zeroed(n_spans + 1, sizeof *j->starts);
@@ -303,30 +303,24 @@ static limn_status encode_spans(job *j, const limn_span *spans, size_t n_spans, 
   limn_status status =
       j->starts && j->ends ? encode_on_team(j, err) : limn_out_of_memory(err, "the spans of texts");
   for (size_t i = 0; status == LIMN_OK && i < n_spans; i++)
-    out->starts[spans[i].text + 1] = j->starts[i + 1];
+    j->out->starts[spans[i].text + 1] = j->starts[i + 1];
   limn_free(j->starts);
   limn_free(j->ends);
   return status;
 }
 
-static limn_status encode_texts(job *j, limn_batch *out, limn_error *err) {
-  memset(out->starts, 0, (j->n + 1) * sizeof *out->starts);
-  j->starts = out->starts;
-  return encode_on_team(j, err);
-}
-
-static limn_status encode_alone(job *j, limn_batch *out, limn_error *err) {
+static limn_status encode_alone(job *j, limn_error *err) {
   limn_encoder *e = j->b->alone;
+  limn_batch *out = j->out;
   limn_status status = j->n_bytes > 0 ? grow_ids(j, 0, 1, err) : LIMN_OK;
   limn_tokens ids = {0};
   limn_cache_expect(&e->cache, j->n_bytes);
-  j->starts = out->starts;
   for (size_t i = 0; i < j->n && status == LIMN_OK; i++) {
-    ids.ids = j->ids;
-    ids.capacity = j->capacity;
+    ids.ids = out->ids;
+    ids.capacity = out->capacity;
     status = encode_one(j, e, &ids, i, err);
-    j->ids = ids.ids;
-    j->capacity = ids.capacity;
+    out->ids = ids.ids;
+    out->capacity = ids.capacity;
     out->starts[i + 1] = ids.n;
     j->bytes_placed += bytes_of(j, i);
     if (status == LIMN_OK) status = grow_ids(j, ids.n, ids_to_come(j, ids.n), err);
@@ -337,39 +331,34 @@ static limn_status encode_alone(job *j, limn_batch *out, limn_error *err) {
 /* ---- the face -----------------------------------------------------------------------------------
  */
 
-/* Where texts may be cut, and into spans of how many bytes. */
+/* Where texts may be cut, and into spans of how many bytes; 0 for what is best. */
 typedef struct cutting {
   limn_cut_place *is_place;
   size_t span_size;
   bool was_wrong;
 } cutting;
 
-static limn_status encode_cut(const job *all, cutting *how, limn_batch *out, limn_error *err) {
+static limn_status encode_cut(const job *all, cutting *how, limn_error *err) {
   limn_span *spans = NULL;
-  size_t n_spans;
+  size_t n_spans, span_size = how->span_size ? how->span_size : span_size_of(all);
   job j = *all;
-  limn_status status = limn_cut_texts(j.b->t, j.texts, j.n, j.special, how->span_size,
-                                      how->is_place, &spans, &n_spans, err);
-  if (status == LIMN_OK && spans) status = encode_spans(&j, spans, n_spans, out, err);
+  limn_status status = limn_cut_texts(j.b->t, j.texts, j.n, j.special, span_size, how->is_place,
+                                      &spans, &n_spans, err);
+  if (status == LIMN_OK && spans) status = encode_spans(&j, spans, n_spans, err);
   how->was_wrong = j.is_wrong;
   if (status == LIMN_OK && (!spans || j.is_wrong)) {
-    int32_t *ids = j.ids;
-    size_t capacity = j.capacity;
     j = *all;
-    j.ids = ids;
-    j.capacity = capacity;
-    status = encode_texts(&j, out, err);
+    status = encode_on_team(&j, err);
   }
   limn_free(spans);
-  out->ids = j.ids;
-  out->capacity = j.capacity;
   return status;
 }
 
+/* Room for the starts of n texts, of which all but the first are written when these are encoded. */
 static limn_status renew_starts(limn_batch *out, size_t n, limn_error *err) {
   size_t *starts = limn_resize(out->starts, n + 1, sizeof *starts);
   if (!starts) return limn_out_of_memory(err, "the tokens of texts");
-  memset(starts, 0, (n + 1) * sizeof *starts);
+  starts[0] = 0;
   out->starts = starts;
   out->n = n;
   return LIMN_OK;
@@ -379,19 +368,10 @@ static limn_status encode_batch(limn_batch_encoder *b, const limn_text *texts, s
                                 limn_special special, cutting *how, limn_batch *out,
                                 limn_error *err) {
   limn_status status = renew_starts(out, n, err);
-  job j = {.b = b, .texts = texts, .n = n, .special = special};
-  j.ids = out->ids;
-  j.capacity = out->capacity;
+  job j = {.b = b, .texts = texts, .n = n, .special = special, .out = out, .starts = out->starts};
   for (size_t i = 0; i < n; i++)
     j.n_bytes += texts[i].n;
-  if (status == LIMN_OK && b->alone) {
-    status = encode_alone(&j, out, err);
-    out->ids = j.ids;
-    out->capacity = j.capacity;
-  } else if (status == LIMN_OK) {
-    if (!how->span_size) how->span_size = span_size_of(&j);
-    status = encode_cut(&j, how, out, err);
-  }
+  if (status == LIMN_OK) status = b->alone ? encode_alone(&j, err) : encode_cut(&j, how, err);
   if (status != LIMN_OK) limn_batch_deinit(out);
   return status;
 }

@@ -179,7 +179,7 @@ struct limn_cache {
   bool is_full;                             /* something had no room: limn_cache_tidy forgets all */
   uint32_t (*hash)(uint64_t low, uint64_t high);
   const limn_cache_ways *ways;
-  /* Whose buckets and store these are, or NULL: its own; how often that had forgotten all. */
+  /* Whose buckets and store these are, or NULL: its own; how often all was forgotten there. */
   struct limn_shared_cache *shared;
   size_t n_forgotten;
 };

@@ -61,22 +61,20 @@ limn_status limn_shared_cache_open(limn_shared_cache *s, limn_cache *c, limn_err
 /* ---- meeting ------------------------------------------------------------------------------------
  */
 
-static void call_if(limn_shared_cache *s, bool is_time, bool is_full) {
-  if (!is_time) return;
+static void call(limn_shared_cache *s, bool is_full) {
   pthread_mutex_lock(&s->lock);
-  s->is_full |= is_full;
+  s->all.is_full |= is_full;
   atomic_store_explicit(&s->is_called, true, memory_order_relaxed);
   pthread_mutex_unlock(&s->lock);
 }
 
 /* What they meet for, done by the last to come. */
 static void meet(limn_shared_cache *s) {
-  if (s->is_full) {
+  if (s->all.is_full) {
     limn_cache_forget(&s->all);
-    s->n_forgotten++;
+    s->all.n_forgotten++;
   }
   limn_cache_grow(&s->all, SPARSE);
-  s->is_full = false;
   atomic_store_explicit(&s->is_called, false, memory_order_relaxed);
   s->n_waiting = 0;
   s->n_meetings++;
@@ -85,13 +83,13 @@ static void meet(limn_shared_cache *s) {
 
 /* What a member sees of it from now on. */
 static void look(limn_cache *c) {
-  limn_shared_cache *s = c->shared;
-  c->n_buckets = s->all.n_buckets;
-  if (c->n_forgotten == s->n_forgotten) return;
+  const limn_cache *all = &c->shared->all;
+  c->n_buckets = all->n_buckets;
+  if (c->n_forgotten == all->n_forgotten) return;
   memset(c->hot, 0, c->n_hot * sizeof *c->hot);
   c->n_used = c->store_used = c->store_end = 0;
   c->is_full = false;
-  c->n_forgotten = s->n_forgotten;
+  c->n_forgotten = all->n_forgotten;
 }
 
 static void tidy(limn_cache *c) {
@@ -146,10 +144,8 @@ static void tell(limn_cache *c) {
   limn_cache *all = &c->shared->all;
   size_t n = __atomic_add_fetch(&all->n_used, c->n_used, __ATOMIC_RELAXED);
   c->n_used = 0;
-  if (c->n_buckets == c->most_buckets)
-    call_if(c->shared, n > LIMN_BUCKET * c->n_buckets, true);
-  else
-    call_if(c->shared, n > LIMN_BUCKET / 2 * c->n_buckets, false);
+  bool is_largest = c->n_buckets == c->most_buckets;
+  if (n > (is_largest ? LIMN_BUCKET : LIMN_BUCKET / 2) * c->n_buckets) call(c->shared, is_largest);
 }
 
 static void add(limn_cache *c, uint32_t hash, const uint64_t key[2], limn_answer answer) {
@@ -167,7 +163,7 @@ static bool make_room(limn_cache *c, size_t size) {
   size_t taken = size < usual ? usual : size;
   size_t at = __atomic_fetch_add(&s->all.store_used, taken, __ATOMIC_RELAXED);
   if (at > c->store_size || taken > c->store_size - at) {
-    call_if(s, true, true);
+    call(s, true);
     return false;
   }
   c->store_used = at;

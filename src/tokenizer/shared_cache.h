@@ -14,10 +14,11 @@
 #include <stdatomic.h>
 
 typedef struct limn_shared_cache {
-  limn_cache all; /* without hot pieces; n_used and store_used are changed by atomic operations */
+  /* Without hot pieces. n_used and store_used are changed by atomic operations, all else under the
+   * lock; is_full: what they meet for is to forget all. */
+  limn_cache all;
   atomic_bool is_called; /* they are to meet */
-  bool is_full;          /* and then to forget all; under the lock, as what follows */
-  size_t n_members, n_waiting, n_meetings, n_forgotten;
+  size_t n_members, n_waiting, n_meetings;
   pthread_mutex_t lock;
   pthread_cond_t has_met;
 } limn_shared_cache;
